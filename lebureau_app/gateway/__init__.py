@@ -1,0 +1,1 @@
+"""WebSocket proxies to desktops, and the way out of them."""
