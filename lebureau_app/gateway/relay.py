@@ -33,13 +33,10 @@ class ProtocolViolation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """What the browser is told at the end."""
+    """What the browser is told at the end; None in its place where the browser is gone."""
 
     code: int
     reason: str
-
-
-_BROWSER_GONE = None
 
 
 async def relay(
@@ -80,7 +77,7 @@ async def relay(
             _guest_to_browser(guest, websocket, patience),
             _ordered_to_close(live),
         )
-        if ending is not _BROWSER_GONE:
+        if ending is not None:
             await _farewell(websocket, ending)
     finally:
         await guest.close()
@@ -114,7 +111,7 @@ async def _browser_to_guest(
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
-            return _BROWSER_GONE
+            return None
         received = message.get("bytes")
         if received is None:
             received = message["text"].encode()
@@ -143,7 +140,7 @@ async def _guest_to_browser(
         except TimeoutError:
             return _our_ending(CloseCode.TOO_SLOW)
         except (WebSocketDisconnect, RuntimeError):
-            return _BROWSER_GONE
+            return None
 
 
 async def _ordered_to_close(live: LiveSocket) -> _Ending:
