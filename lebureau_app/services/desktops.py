@@ -1,0 +1,484 @@
+"""Desktops: what people ask for."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from lebureau_app import db
+from lebureau_app.errors import (
+    Conflict,
+    DesktopBusy,
+    DesktopDestroyed,
+    DesktopNotRunning,
+    Invalid,
+    NameTaken,
+)
+from lebureau_app.models import (
+    CHANNELS,
+    Desktop,
+    Light,
+    Operation,
+    ProviderKey,
+    Role,
+    Status,
+    Task,
+)
+from lebureau_app.services import desktop_state, hosts, operations, present, tiers
+from lebureau_app.services.access import Caller, visible
+from lebureau_app.services.live import live
+from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
+from lebureau_app.settings import get_settings
+
+_NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
+_MOST_LABELS = 32
+_NOT_CHECKED = "This part of the desktop has not answered yet."
+
+UNSET: Final[Any] = object()
+
+AGENTS = ("openclaw", "none")
+
+NEXT_STEPS = {
+    Light.OFF: "Start the desktop.",
+    Light.STARTING: "Wait: it is tried again by itself.",
+    Light.READY: "Nothing to do.",
+    Light.FAILED: "Restart the desktop. If that does not help, look at its log.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewDesktop:
+    """What a caller asks for; what is left out has sensible defaults."""
+
+    name: str | None = None
+    workspace_id: str | None = None
+    tier: str = "free"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    provider_keys: list[str] | None = None
+    agent: str = "openclaw"
+    image: str | None = None
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a caller wants to be different; UNSET leaves a thing as it is."""
+
+    name: str = UNSET
+    labels: Mapping[str, str] = UNSET
+    tier: str = UNSET
+    provider_keys: list[str] | None = UNSET
+
+
+# Reading
+
+
+async def list_desktops(
+    caller: Caller,
+    *,
+    workspace_id: str | None = None,
+    status: str | None = None,
+    q: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    limit: int = DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> Page[Desktop]:
+    """The caller's desktops, newest first; destroyed ones only when asked for by status.
+
+    Args:
+        caller: Who asks.
+        workspace_id: Only of this workspace.
+        status: Only of this status.
+        q: Part of a name, in any case.
+        labels: Labels that must be there.
+        limit: Rows a page.
+        cursor: Where the page begins.
+    """
+    caller.need_scope("read")
+    query = visible(select(Desktop), Desktop, caller)
+    query = query.where(Desktop.status == status if status else Desktop.status != Status.DESTROYED)
+    if workspace_id:
+        query = query.where(Desktop.workspace_id == workspace_id)
+    if q:
+        query = query.where(col(Desktop.name).icontains(q, autoescape=True))
+    for key, value in (labels or {}).items():
+        query = query.where(col(Desktop.labels)[key].as_string() == value)
+    async with db.reading() as session:
+        return await page(session, query, Desktop, limit=limit, cursor=cursor)
+
+
+async def get(caller: Caller, desktop_id: str) -> Desktop:
+    """One desktop, destroyed ones too.
+
+    Raises:
+        DesktopNotFound: There is none that the caller may see.
+    """
+    caller.need_scope("read")
+    async with db.reading() as session:
+        return await desktop_state.find(session, caller, desktop_id)
+
+
+async def images_in_use() -> set[str]:
+    """The images that living desktops are built on."""
+    async with db.reading() as session:
+        query = select(Desktop.image).where(Desktop.status != Status.DESTROYED)
+        return {image for image in await session.exec(query) if image}
+
+
+async def count_by_status() -> dict[str, int]:
+    """How many desktops there are of each status."""
+    async with db.reading() as session:
+        rows = await session.exec(select(Desktop.status, func.count()).group_by(Desktop.status))
+        return dict(rows.all())
+
+
+async def explain(caller: Caller, desktop_id: str) -> dict[str, Any]:
+    """Why each light is what it is, and the next step."""
+    desktop = await get(caller, desktop_id)
+    current = await operations.current(desktop_id)
+    return {
+        "id": desktop.id,
+        "status": desktop.status,
+        "task": desktop.task,
+        "message": desktop.status_message,
+        "channels": [_explained(desktop, channel) for channel in CHANNELS],
+        "operation": present.operation(current) if current else None,
+    }
+
+
+# Changing
+
+
+async def create(caller: Caller, new: NewDesktop) -> Desktop:
+    """Write a new desktop and the operation that makes it; returns at once.
+
+    Raises:
+        Invalid: A value is wrong; `fields` says which.
+        NameTaken: A living desktop of the workspace has that name.
+        NoCapacity: No host can carry it.
+    """
+    caller.need_scope("write")
+    workspace_id = caller.only_workspace(new.workspace_id)
+    caller.need_role(workspace_id, Role.OPERATOR)
+    tier = tiers.tier(new.tier)
+    _check_values(new)
+    desktop = Desktop(
+        workspace_id=workspace_id,
+        name=new.name or "",
+        tier=tier.id,
+        task=Task.CREATING,
+        labels=dict(new.labels),
+        provider=hosts.provider().name,
+        image=new.image or "",
+        agent=new.agent,
+        vcpus=tier.vcpus,
+        memory=tier.memory,
+        disk=tier.disk,
+        provider_keys=new.provider_keys,
+        created_by=caller.user_id,
+    )
+    await hosts.check(desktop_state.spec_of(desktop, ""))
+    desktop.secrets = desktop_state.new_secrets(desktop.id)
+    try:
+        async with db.writing() as session:
+            await _check_provider_keys(session, workspace_id, new.provider_keys)
+            desktop.name = new.name or await _free_name(session, workspace_id)
+            session.add(desktop)
+            await session.flush()
+            operations.enqueue(session, desktop, "create", caller.email)
+            desktop_state.emit(session, "desktop.created", desktop)
+    except IntegrityError as error:
+        raise _name_taken() from error
+    live().wake()
+    return desktop
+
+
+async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
+    """Rename, relabel, choose provider keys, and while stopped, another tier.
+
+    Raises:
+        Invalid: A value is wrong; `fields` says which.
+        NameTaken: A living desktop of the workspace has that name.
+        Conflict: The tier of a desktop that is not stopped.
+    """
+    caller.need_scope("write")
+    try:
+        async with db.writing() as session:
+            desktop = await _find_to_change(session, caller, desktop_id)
+            if changes.name is not UNSET:
+                _check_name(changes.name)
+                desktop.name = changes.name
+            if changes.labels is not UNSET:
+                _check_labels(changes.labels)
+                desktop.labels = dict(changes.labels)
+            if changes.provider_keys is not UNSET:
+                await _check_provider_keys(session, desktop.workspace_id, changes.provider_keys)
+                desktop.provider_keys = changes.provider_keys
+            if changes.tier is not UNSET and changes.tier != desktop.tier:
+                _retier(session, desktop, changes.tier, caller)
+            _updated(session, desktop)
+            await session.flush()
+    except IntegrityError as error:
+        raise _name_taken() from error
+    if changes.provider_keys is not UNSET:
+        live().keys_changed(desktop.workspace_id)
+    live().wake()
+    return desktop
+
+
+async def start(caller: Caller, desktop_id: str) -> Desktop:
+    """Have a desktop run. One that runs, or is about to, is left alone."""
+    async with _changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        last = pending[-1].kind if pending else None
+        if last in ("create", "start", "restart"):
+            return desktop
+        if last == "destroy":
+            raise _going()
+        if last is None and desktop.status == Status.RUNNING:
+            return desktop
+        desktop.desired_status = Status.RUNNING
+        _enqueue(session, desktop, "start", Task.STARTING, caller, first=not pending)
+    return desktop
+
+
+async def stop(caller: Caller, desktop_id: str, *, force: bool = False) -> Desktop:
+    """Have a desktop shut down, or with `force` pull its plug."""
+    async with _changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        last = pending[-1] if pending else None
+        if last and last.kind == "destroy":
+            raise _going()
+        if last and last.kind == "stop":
+            if force and not last.params.get("force"):
+                last.params = {**last.params, "force": True}
+                session.add(last)
+            return desktop
+        if last is None and desktop.status in (Status.STOPPED, Status.HIBERNATED):
+            return desktop
+        desktop.desired_status = Status.STOPPED
+        _supersede(session, pending)
+        _enqueue(session, desktop, "stop", Task.STOPPING, caller, params={"force": force})
+    return desktop
+
+
+async def restart(caller: Caller, desktop_id: str) -> Desktop:
+    """Shut a running desktop down and start it again.
+
+    Raises:
+        DesktopNotRunning: It is not running.
+        DesktopBusy: Something else is being done to it.
+    """
+    async with _changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        if pending and pending[-1].kind == "restart":
+            return desktop
+        if pending:
+            raise DesktopBusy
+        if desktop.status not in (Status.RUNNING, Status.ERROR):
+            raise DesktopNotRunning
+        desktop.desired_status = Status.RUNNING
+        _enqueue(session, desktop, "restart", Task.RESTARTING, caller)
+    return desktop
+
+
+async def destroy(caller: Caller, desktop_id: str) -> Desktop:
+    """Remove a desktop with its disk. What was said stays readable."""
+    async with _changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        if pending and pending[-1].kind == "destroy":
+            return desktop
+        desktop.desired_status = Status.DESTROYED
+        _supersede(session, pending)
+        _enqueue(session, desktop, "destroy", Task.DESTROYING, caller)
+    return desktop
+
+
+async def cancel(caller: Caller, desktop_id: str) -> Desktop:
+    """Stop what is being done to a desktop, where that can still be stopped.
+
+    Raises:
+        Conflict: It is being destroyed, which cannot be taken back.
+    """
+    async with _changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        if any(each.kind == "destroy" for each in pending):
+            raise Conflict(
+                "A desktop that is being destroyed cannot be taken back.",
+                hint="Create a new one; the conversation is kept.",
+            )
+        _supersede(session, pending)
+    return desktop
+
+
+# Private
+
+
+class _changing:
+    """A transaction on one living desktop that the caller may operate; wakes the engine after."""
+
+    def __init__(self, caller: Caller, desktop_id: str) -> None:
+        self._caller = caller
+        self._desktop_id = desktop_id
+        self._writing = db.writing()
+
+    async def __aenter__(self) -> tuple[AsyncSession, Desktop]:
+        self._caller.need_scope("write")
+        session = await self._writing.__aenter__()
+        try:
+            return session, await _find_to_change(session, self._caller, self._desktop_id)
+        except BaseException as error:
+            await self._writing.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._writing.__aexit__(*error)
+        if error[0] is None:
+            live().wake()
+
+
+async def _find_to_change(session: AsyncSession, caller: Caller, desktop_id: str) -> Desktop:
+    desktop = await desktop_state.find(session, caller, desktop_id)
+    caller.need_role(desktop.workspace_id, Role.OPERATOR)
+    if desktop.status == Status.DESTROYED:
+        raise DesktopDestroyed
+    return desktop
+
+
+def _enqueue(
+    session: AsyncSession,
+    desktop: Desktop,
+    kind: str,
+    task: Task,
+    caller: Caller,
+    *,
+    params: dict[str, Any] | None = None,
+    first: bool = True,
+) -> None:
+    operations.enqueue(session, desktop, kind, caller.email, params)
+    if first:
+        desktop.task = task
+        desktop.status_message = None
+    _updated(session, desktop)
+
+
+def _supersede(session: AsyncSession, pending: list[Operation]) -> None:
+    for operation in pending:
+        operation.cancel = True
+        session.add(operation)
+
+
+def _retier(session: AsyncSession, desktop: Desktop, tier_id: str, caller: Caller) -> None:
+    tier = tiers.tier(tier_id)
+    if desktop.status != Status.STOPPED or desktop.task:
+        raise Conflict(
+            "The tier can be changed only while the desktop is stopped.",
+            hint="Stop it, change the tier, start it again.",
+        )
+    if tier.disk < desktop.disk:
+        raise Invalid(
+            "A disk cannot shrink.",
+            fields={"tier": f"{tier.name} has a smaller disk than this desktop already has."},
+        )
+    desktop.tier = tier.id
+    desktop.vcpus, desktop.memory, desktop.disk = tier.vcpus, tier.memory, tier.disk
+    _enqueue(session, desktop, "reconfigure", Task.RECONFIGURING, caller)
+
+
+def _check_values(new: NewDesktop) -> None:
+    if new.name is not None:
+        _check_name(new.name)
+    _check_labels(new.labels)
+    if new.agent not in AGENTS:
+        raise Invalid("There is no such agent.", fields={"agent": "One of: openclaw, none."})
+    if new.provider is not None and new.provider != hosts.provider().name:
+        raise Invalid(
+            "That provider is not set up here.",
+            fields={"provider": f"This server runs `{hosts.provider().name}`."},
+        )
+    if new.image is not None and not (get_settings().images_dir / new.image).is_dir():
+        raise Invalid(
+            "There is no such image.", fields={"image": "GET /api/images lists what there is."}
+        )
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            "That name cannot be used.",
+            fields={"name": "1 to 63 characters: letters, digits and hyphens."},
+        )
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    fits = len(labels) <= _MOST_LABELS and all(
+        0 < len(key) <= 63 and len(value) <= 63 and (key + value).isprintable()
+        for key, value in labels.items()
+    )
+    if not fits:
+        raise Invalid(
+            "Those labels cannot be used.",
+            fields={"labels": f"At most {_MOST_LABELS}, names and values of 63 characters."},
+        )
+
+
+async def _check_provider_keys(
+    session: AsyncSession, workspace_id: str, key_ids: list[str] | None
+) -> None:
+    if not key_ids:
+        return
+    query = select(ProviderKey.id).where(ProviderKey.workspace_id == workspace_id)
+    unknown = set(key_ids) - set(await session.exec(query))
+    if unknown:
+        raise Invalid(
+            "A provider key is not there.",
+            fields={"providerKeys": f"Not in this workspace: {', '.join(sorted(unknown))}."},
+        )
+
+
+async def _free_name(session: AsyncSession, workspace_id: str) -> str:
+    query = select(Desktop.name).where(
+        Desktop.workspace_id == workspace_id, col(Desktop.destroyed_at).is_(None)
+    )
+    taken = set(await session.exec(query))
+    number = 1
+    while f"desktop-{number:02}" in taken:
+        number += 1
+    return f"desktop-{number:02}"
+
+
+def _explained(desktop: Desktop, channel: str) -> dict[str, Any]:
+    light = desktop.readiness[channel]
+    state = Light(light["state"])
+    reason = (
+        light["reason"]
+        or {
+            Light.OFF: f"The desktop is {desktop.status}.",
+            Light.STARTING: _NOT_CHECKED,
+            Light.READY: "It answers.",
+            Light.FAILED: "It does not answer.",
+        }[state]
+    )
+    return {"channel": channel, "state": state, "reason": reason, "nextStep": NEXT_STEPS[state]}
+
+
+def _updated(session: AsyncSession, desktop: Desktop) -> None:
+    session.add(desktop)
+    desktop_state.emit(session, "desktop.updated", desktop)
+
+
+def _name_taken() -> NameTaken:
+    return NameTaken(
+        "A desktop of this workspace has that name.", fields={"name": "Choose another."}
+    )
+
+
+def _going() -> Conflict:
+    return Conflict(
+        "This desktop is being destroyed.", hint="Create a new one; the conversation is kept."
+    )
