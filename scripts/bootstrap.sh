@@ -136,8 +136,9 @@ ensure_qemu() {
     [ "${major:-0}" -ge $MIN_QEMU ] || fail "QEMU $MIN_QEMU or later is needed; $codename-backports has ${major:-none}."
 }
 
+# The list has two columns: what the build calls, and the package that has it.
 image_packages() {
-    [ ! -r "$ROOT/image/host-packages.txt" ] || sed 's/#.*//' "$ROOT/image/host-packages.txt" | xargs
+    [ ! -r "$ROOT/image/host-packages.txt" ] || awk '!/^#/ && NF {print $2}' "$ROOT/image/host-packages.txt" | sort -u
 }
 
 # The stamp names the locks that .venv was made from; the tests' lock contains that of serving.
