@@ -2,7 +2,7 @@ PYTHON := .venv/bin/python
 LOCK := $(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock image build clean
+.PHONY: help run test lint format lock docs image build clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ format: ## let ruff put the code in order
 lock: ## write the locks anew from pyproject.toml
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+
+docs: ## write docs/errors.md anew from the error classes
+	$(PYTHON) -m scripts.document_errors
 
 image: ## build the golden image now
 	@scripts/bootstrap.sh run
