@@ -8,6 +8,7 @@ metadata, so that it can be proved before anything is done to it. Unknown means:
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 
 class Power(StrEnum):
@@ -149,7 +150,10 @@ class Provider(ABC):
 
     @abstractmethod
     async def restart(self, desktop_id: str, ref: str) -> None:
-        """Reset the machine (after the guest was asked to go down by the caller, if it was)."""
+        """Reset the machine (after the guest was asked to go down by the caller, if it was).
+
+        A machine that is not running is switched on.
+        """
 
     @abstractmethod
     async def destroy(self, desktop_id: str, ref: str) -> None:
@@ -195,3 +199,14 @@ class Provider(ABC):
     @abstractmethod
     async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
         """The end of the machine's own log (console, hypervisor), for a person."""
+
+
+class Egress(ABC):
+    """Ability: the guest's one way out ends at a Unix socket on this machine."""
+
+    @abstractmethod
+    def egress_socket(self, desktop_id: str) -> Path:
+        """Where the egress proxy of this desktop has to listen.
+
+        The folder is there, readable by nobody else, from `create` until `destroy`.
+        """
