@@ -26,7 +26,8 @@ as_root() {
 }
 
 apt_get() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 "$@" </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+        apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null
 }
 
 refresh_package_lists() {
@@ -93,7 +94,7 @@ ensure_python() {
 }
 
 qemu_major() {
-    qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p'
+    ! command -v qemu-system-x86_64 >/dev/null || qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\).*/\1/p'
 }
 
 candidate_major() {
