@@ -134,3 +134,6 @@ class LiveSockets:
         for live in matching:
             live.close(code)
         return len(matching)
+
+
+live_sockets = LiveSockets()
