@@ -247,3 +247,27 @@ class GuestError(LeBureauError):
     code, status = "guest_error", 502
     message = "The desktop did not answer as it should."
     hint = "GET /api/desktops/{id}/explain says which part failed."
+
+
+class DeadlineExceeded(ProviderError):
+    """An operation took longer than it may."""
+
+    code, status = "deadline_exceeded", 504
+    message = "This took longer than it may."
+    hint = "Retry the operation. A slow or busy host needs more: see LEBUREAU_BOOT_TIMEOUT."
+
+
+class AgentError(LeBureauError):
+    """The agent could not finish its run."""
+
+    code, status = "agent_error", 502
+    message = "The agent could not finish."
+    hint = "Send the message again. GET /api/desktops/{id}/explain says how the agent is."
+
+
+class NoModelKey(AgentError):
+    """The desktop holds no provider key, so that its agent has no model."""
+
+    code, status = "no_model_key", 409
+    message = "The agent has no model: this desktop holds no model key."
+    hint = "Add a model key under Settings, then send the message again."

@@ -172,7 +172,7 @@ async def send(
         caller.need_role(desktop.workspace_id, Role.OPERATOR)
         _check_can_listen(desktop)
         conversation = await _conversation(session, caller, desktop, conversation_id, text)
-        common = {
+        common: dict[str, Any] = {
             "workspace_id": desktop.workspace_id,
             "desktop_id": desktop.id,
             "conversation_id": conversation.id,

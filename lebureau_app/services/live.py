@@ -18,7 +18,7 @@ class Live(Protocol):
     def wake(self) -> None:
         """There is new work: look at once."""
 
-    def door(self, desktop_id: str, channel: str) -> Door:
+    async def door(self, desktop_id: str, channel: str) -> Door:
         """The way to the `screen` or the `terminal` of a desktop whose light is ready."""
         ...
 

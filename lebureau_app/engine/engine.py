@@ -1,0 +1,64 @@
+"""The engine: everything that happens by itself, started and stopped as one."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from lebureau_app.engine import housekeeping
+from lebureau_app.engine.guest_link import GuestLink
+from lebureau_app.engine.images import ImageBuilder
+from lebureau_app.engine.links import Link, Links
+from lebureau_app.engine.operations import Operations
+from lebureau_app.engine.reconcile import Reconciler
+from lebureau_app.engine.simulated_link import SimulatedLink
+from lebureau_app.guest import ssh
+from lebureau_app.providers.base import Provider
+from lebureau_app.services import hosts, live, operations
+from lebureau_app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs the journal, the links, the full pass, image builds and housekeeping.
+
+    Args:
+        provider: Where desktops run.
+        settings: The settings of this process.
+    """
+
+    def __init__(self, provider: Provider, settings: Settings) -> None:
+        self._provider = provider
+        self._settings = settings
+        self.links = Links(self._make_link)
+        hosts.provide(provider)
+        live.provide(self.links)
+
+    async def run(self) -> None:
+        """Work until cancelled; desktops keep running when it ends."""
+        await self._provider.open()
+        if self._settings.database.startswith("sqlite"):
+            await operations.release_all()
+        worker = Operations(
+            self._provider, self.links, ssh.client_key(self._settings).public, self._settings
+        )
+        self.links.on_wake(worker.wake)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.run(), name="operations")
+                tasks.create_task(Reconciler(self._provider, self.links).run(), name="reconcile")
+                tasks.create_task(housekeeping.run(), name="housekeeping")
+                if self._provider.name == "qemu":
+                    tasks.create_task(ImageBuilder(self._settings).run(), name="images")
+        except* Exception:
+            log.critical("the engine stopped", exc_info=True)
+            raise
+        finally:
+            with suppress(Exception):
+                await self.links.close_all()
+                await self._provider.close()
+
+    def _make_link(self, desktop_id: str) -> Link:
+        if self._provider.name == "fake":
+            return SimulatedLink(desktop_id)
+        return GuestLink(desktop_id, self._provider, self._settings)

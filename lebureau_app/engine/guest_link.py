@@ -1,0 +1,217 @@
+"""The link to a real guest: identity, lights and chat over one SSH connection."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import asyncssh
+
+from lebureau_app.engine.chat import Chat
+from lebureau_app.engine.links import Link
+from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
+from lebureau_app.guest import inject, screen, ssh
+from lebureau_app.guest.door import Door, probe_terminal
+from lebureau_app.guest.openclaw import OpenClaw
+from lebureau_app.guest.ssh import Completed
+from lebureau_app.models import Desktop, Light, ProviderKey
+from lebureau_app.providers.base import Endpoint, Provider
+from lebureau_app.services import desktop_state, vault
+from lebureau_app.services.desktop_state import Secrets
+from lebureau_app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PORTS = {"ssh": 22, "screen": 6080, "terminal": 7681}
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 10.0
+PROBE_AGAIN = 1.0
+LOOK_AGAIN = 60.0
+
+
+class GuestLink(Link):
+    """Connects, hands over the identity, lights the lights and serves the chat; again and again."""
+
+    def __init__(self, desktop_id: str, provider: Provider, settings: Settings) -> None:
+        super().__init__(desktop_id)
+        self._provider = provider
+        self._settings = settings
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._keys_changed = asyncio.Event()
+        self._agent: OpenClaw | None = None
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                await self._one_connection()
+                delay = FIRST_DELAY
+            except* (LeBureauError, OSError, asyncssh.Error, TimeoutError) as group:
+                await self._lost(_first(group))
+            except* Exception as group:
+                log.exception("link to %s broke", self.desktop_id)
+                await self._lost(_first(group))
+            finally:
+                was_up = self.identified.is_set()
+                self.identified.clear()
+                self._connection = None
+            delay = FIRST_DELAY if was_up else min(delay * 1.5, LONGEST_DELAY)
+            await asyncio.sleep(delay)
+
+    def keys_changed(self) -> None:
+        """Bring the desktop's provider keys into the guest again."""
+        self._keys_changed.set()
+
+    async def command(self, command: str, timeout: float) -> Completed:
+        """Run a command as user `agent` in its home."""
+        if self._connection is None:
+            raise ChannelNotReady("The desktop does not answer over SSH yet.")
+        return await ssh.run(self._connection, command, timeout=timeout)
+
+    async def screenshot(self, width: int | None) -> bytes:
+        """The screen now, as PNG."""
+        return await screen.screenshot(await self.door("screen"), width)
+
+    async def door(self, channel: str) -> Door:
+        """The way to the guest's `screen` or `terminal`."""
+        desktop = await self._load()
+        endpoint = await self._endpoint(desktop, channel)
+        return Door(endpoint.host, endpoint.port, desktop_state.secrets_of(desktop).door)
+
+    async def _one_connection(self) -> None:
+        desktop = await self._load()
+        endpoint = await self._endpoint(desktop, "ssh")
+        key = ssh.client_key(self._settings)
+        async with await ssh.connect(
+            endpoint.host, endpoint.port, host_key=desktop.host_key, client_key=key
+        ) as connection:
+            await self._hand_over(connection, desktop)
+            self._connection = connection
+            self.identified.set()
+            await desktop_state.set_lights(self.desktop_id, ("machine", "ssh"), Light.READY)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_end(connection))
+                group.create_task(self._watch_keys(connection))
+                group.create_task(self._watch_screen())
+                group.create_task(self._watch_terminal())
+                group.create_task(self._serve_agent(connection))
+
+    async def _hand_over(self, connection: asyncssh.SSHClientConnection, desktop: Desktop) -> None:
+        secrets = desktop_state.secrets_of(desktop)
+        keys = await desktop_state.provider_keys_of(desktop)
+        document = inject.compose(
+            desktop_id=desktop.id,
+            hostname=desktop.name,
+            door=secrets.door,
+            ca=inject.extra_ca(self._settings),
+            agent=_agent_part(desktop, secrets, keys),
+        )
+        await inject.apply(connection, document)
+
+    async def _watch_end(self, connection: asyncssh.SSHClientConnection) -> None:
+        await connection.wait_closed()
+        raise GuestError("The SSH connection to the desktop ended.")
+
+    async def _watch_keys(self, connection: asyncssh.SSHClientConnection) -> None:
+        while True:
+            await self._keys_changed.wait()
+            self._keys_changed.clear()
+            await self._hand_over(connection, await self._load())
+            if self._agent:
+                with suppress(LeBureauError):
+                    await self._agent.reload_secrets()
+
+    async def _watch_screen(self) -> None:
+        async def probe() -> None:
+            frame = await screen.grab(await self.door("screen"))
+            if frame.blank:
+                raise ChannelNotReady("The desktop is not drawn yet.")
+
+        await self._watch("screen", probe)
+
+    async def _watch_terminal(self) -> None:
+        async def probe() -> None:
+            await probe_terminal(await self.door("terminal"))
+
+        await self._watch("terminal", probe)
+
+    async def _watch(self, channel: str, probe) -> None:
+        was_ready = False
+        while True:
+            try:
+                await probe()
+            except (LeBureauError, OSError) as error:
+                state = Light.FAILED if was_ready else Light.STARTING
+                await desktop_state.set_lights(self.desktop_id, [channel], state, str(error))
+                await asyncio.sleep(PROBE_AGAIN)
+            else:
+                was_ready = True
+                await desktop_state.set_lights(self.desktop_id, [channel], Light.READY)
+                await asyncio.sleep(LOOK_AGAIN)
+
+    async def _serve_agent(self, connection: asyncssh.SSHClientConnection) -> None:
+        desktop = await self._load()
+        if desktop.agent == "none":
+            await self._light_agent(Light.OFF, "This desktop was made without an agent.")
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self._light_agent(Light.STARTING, "The agent is starting.")
+        while True:
+            try:
+                async with OpenClaw(
+                    connection,
+                    token=desktop_state.secrets_of(desktop).gateway_token,
+                    device_key=bytes.fromhex(desktop_state.secrets_of(desktop).device_key),
+                ) as agent:
+                    self._agent = agent
+                    await self._light_agent(Light.READY)
+                    await Chat(self.desktop_id, agent, self.woken).serve()
+            except (LeBureauError, OSError) as error:
+                if self._agent:
+                    began = loop.time()
+                late = loop.time() - began > self._settings.agent_timeout
+                await self._light_agent(Light.FAILED if late else Light.STARTING, str(error))
+            finally:
+                self._agent = None
+            await asyncio.sleep(PROBE_AGAIN)
+
+    async def _light_agent(self, state: Light, reason: str = "") -> None:
+        await desktop_state.set_lights(self.desktop_id, ["agent"], state, reason)
+
+    async def _lost(self, error: BaseException) -> None:
+        log.info("link to %s: %s", self.desktop_id, error)
+        state = Light.FAILED if self.identified.is_set() else Light.STARTING
+        channels = ("ssh", "screen", "terminal", "agent")
+        await desktop_state.set_lights(self.desktop_id, channels, state, str(error))
+
+    async def _load(self) -> Desktop:
+        desktop = await desktop_state.load(self.desktop_id)
+        if desktop is None or not desktop.secrets:
+            raise GuestError("This desktop is gone.")
+        return desktop
+
+    async def _endpoint(self, desktop: Desktop, channel: str) -> Endpoint:
+        return await self._provider.endpoint(desktop.id, desktop.ref, PORTS[channel])
+
+
+def _agent_part(desktop: Desktop, secrets: Secrets, keys: list[ProviderKey]) -> dict | None:
+    if desktop.agent == "none":
+        return None
+    opened = [
+        inject.ModelKey(
+            provider=key.provider,
+            key=vault.unseal(key.secret, f"provider_key/{key.id}/secret") if key.secret else "",
+            base_url=key.base_url,
+            model=key.model,
+        )
+        for key in keys
+    ]
+    return inject.agent_part(gateway_token=secrets.gateway_token, keys=opened)
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
