@@ -21,7 +21,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+image = typer.Typer(help="Golden images.")
 desktop = typer.Typer(help="Desktops of a running server, over its REST interface.")
+app.add_typer(image, name="image")
 app.add_typer(desktop, name="desktop")
 
 out = Console()

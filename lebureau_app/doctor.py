@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from sqlalchemy.engine import make_url
 from image.host import missing_packages
 from lebureau_app import db, frontend
 from lebureau_app.errors import LeBureauError
+from lebureau_app.providers.qemu import accel
 from lebureau_app.server import check_listening
 from lebureau_app.settings import Settings
 
 GIB = 1 << 30
-MIN_QEMU = 10
+MIN_QEMU = (10, 0)
+QEMU = "qemu-system-x86_64"
 MIN_DISK, GOOD_DISK = 10 * GIB, 40 * GIB
 MIN_MEMORY, GOOD_MEMORY = 3 * GIB, 8 * GIB
 LONGEST_RUN_DIR = 80
@@ -196,14 +197,22 @@ def _memory(_: Settings) -> Finding:
 
 
 def _qemu(_: Settings) -> Finding:
-    program = shutil.which("qemu-system-x86_64")
-    if program is None or shutil.which("qemu-img") is None:
+    if shutil.which(QEMU) is None or shutil.which("qemu-img") is None:
         return Finding(Verdict.FAIL, "not installed", "make run")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
-    version = answer.stdout.partition("version ")[2].split(" ")[0].strip()
-    if not version or int(version.split(".")[0]) < MIN_QEMU:
-        return Finding(Verdict.FAIL, version, f"Install QEMU {MIN_QEMU} or later; `make run` does.")
-    return Finding(Verdict.OK, version)
+    version = accel.qemu_version(QEMU)
+    found = ".".join(map(str, version))
+    if version < MIN_QEMU:
+        return Finding(Verdict.FAIL, found, "Install QEMU 10 or later; `make run` does.")
+    return Finding(Verdict.OK, found)
+
+
+def _kvm(_: Settings) -> Finding:
+    if shutil.which(QEMU) is None:
+        return Finding(Verdict.FAIL, "cannot be tried without QEMU", "make run")
+    accelerator = accel.probe(QEMU, accel.qemu_version(QEMU))
+    if accelerator.name == "kvm":
+        return Finding(Verdict.OK, "a test guest ran with it")
+    return Finding(Verdict.WARN, accelerator.note)
 
 
 def _socat(_: Settings) -> Finding:
@@ -247,6 +256,7 @@ COMMON: dict[str, Examination] = {
 }
 EMBEDDED: dict[str, Examination] = {
     "QEMU": _qemu,
+    "KVM": _kvm,
     "socat": _socat,
     "image tools": _image_tools,
     "golden image": _golden_image,
