@@ -137,6 +137,7 @@ def upgrade() -> None:
     sa.Column('last4', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('base_url', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('model', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('private', sa.Boolean(), nullable=False),
     sa.Column('status', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('created_at', lebureau_app.models.base.UtcDateTime(timezone=True), nullable=False),
     sa.Column('changed_at', lebureau_app.models.base.UtcDateTime(timezone=True), nullable=False),

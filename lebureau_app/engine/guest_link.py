@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import asyncssh
 
 from lebureau_app.engine.chat import Chat
 from lebureau_app.engine.links import Link
+from lebureau_app.engine.way_out import WayOut, way_out
 from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
 from lebureau_app.guest import inject, screen, ssh
 from lebureau_app.guest.door import Door, probe_terminal
@@ -38,23 +40,23 @@ class GuestLink(Link):
         self._connection: asyncssh.SSHClientConnection | None = None
         self._keys_changed = asyncio.Event()
         self._agent: OpenClaw | None = None
+        self._way = WayOut()
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
         delay = FIRST_DELAY
         while True:
             try:
-                await self._one_connection()
-                delay = FIRST_DELAY
+                async with way_out(await self._load(), self._provider, self._settings) as self._way:
+                    await self._one_connection()
             except* (LeBureauError, OSError, asyncssh.Error, TimeoutError) as group:
                 await self._lost(_first(group))
             except* Exception as group:
                 log.exception("link to %s broke", self.desktop_id)
                 await self._lost(_first(group))
-            finally:
-                was_up = self.identified.is_set()
-                self.identified.clear()
-                self._connection = None
+            was_up = self.identified.is_set()
+            self.identified.clear()
+            self._connection = None
             delay = FIRST_DELAY if was_up else min(delay * 1.5, LONGEST_DELAY)
             await asyncio.sleep(delay)
 
@@ -116,7 +118,9 @@ class GuestLink(Link):
         while True:
             await self._keys_changed.wait()
             self._keys_changed.clear()
-            await self._hand_over(connection, await self._load())
+            desktop = await self._load()
+            await self._way.refresh(desktop)
+            await self._hand_over(connection, desktop)
             if self._agent:
                 with suppress(LeBureauError):
                     await self._agent.reload_secrets()
@@ -135,7 +139,7 @@ class GuestLink(Link):
 
         await self._watch("terminal", probe)
 
-    async def _watch(self, channel: str, probe) -> None:
+    async def _watch(self, channel: str, probe: Callable[[], Awaitable[None]]) -> None:
         was_ready = False
         while True:
             try:

@@ -165,7 +165,8 @@ async def _must_run(work: Work) -> None:
 
 async def _is_off(work: Work) -> bool:
     machine = await work.provider.inspect(*work.machine) if work.desktop.ref else None
-    return machine is None or machine.power == Power.STOPPED
+    gone = (Power.STOPPED,) if work.first else (Power.STOPPED, Power.FAILED)
+    return machine is None or machine.power in gone
 
 
 _START = (

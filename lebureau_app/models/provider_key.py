@@ -8,7 +8,12 @@ from lebureau_app.models.base import UtcDateTime, new_id, utc_now
 
 
 class ProviderKey(SQLModel, table=True):
-    """A provider key. `secret` is an envelope of the vault, never the key itself."""
+    """A provider key.
+
+    Attributes:
+        secret: An envelope of the vault, never the key itself.
+        private: The base URL may lead to private addresses: an owner gave it.
+    """
 
     __tablename__ = "provider_key"  # pyright: ignore[reportAssignmentType]
 
@@ -20,6 +25,7 @@ class ProviderKey(SQLModel, table=True):
     last4: str = ""
     base_url: str | None = None
     model: str | None = None
+    private: bool = False
     status: str = "untested"
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     changed_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
