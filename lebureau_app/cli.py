@@ -1,10 +1,12 @@
 """The command `lebureau`: arguments in, sentences out. The rules live elsewhere."""
 
+import asyncio
 import json
 import os
 import sys
+from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -22,9 +24,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 image = typer.Typer(help="Golden images.")
+user = typer.Typer(help="Accounts, in the database of this machine.")
 desktop = typer.Typer(help="Desktops of a running server, over its REST interface.")
 app.add_typer(image, name="image")
+app.add_typer(user, name="user")
 app.add_typer(desktop, name="desktop")
+
+Answer = TypeVar("Answer")
 
 out = Console()
 err = Console(stderr=True)
@@ -103,6 +109,56 @@ def doctor(as_json: JsonFlag = False) -> None:
         out.print(table)
     if not physician.healthy(checks):
         raise typer.Exit(1)
+
+
+@user.command("list")
+def list_users() -> None:
+    """List the accounts, oldest first."""
+    from lebureau_app.services import users
+
+    for each in _with_database(users.list_users()):
+        print(each.email)
+
+
+@user.command("create")
+def create_user(email: str) -> None:
+    """Make an account with a workspace of its own; the password comes from a prompt or stdin."""
+    from lebureau_app.services import users
+
+    _with_database(users.create(email, _password()))
+
+
+@user.command("password")
+def set_password(email: str) -> None:
+    """Set an account's password, from a prompt or stdin, and sign it out everywhere."""
+    from lebureau_app.services import sessions, users
+
+    async def change(password: str) -> None:
+        changed = await users.set_password(email, password)
+        await sessions.revoke_all(changed.id)
+
+    _with_database(change(_password()))
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _with_database(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do one thing in the database of this machine's home, made and migrated first."""
+    from lebureau_app import db
+
+    async def do() -> Answer:
+        try:
+            await db.migrate()
+            return await work
+        finally:
+            await db.dispose()
+
+    get_settings().make_folders()
+    return asyncio.run(do())
 
 
 @desktop.command("list")

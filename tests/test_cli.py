@@ -1,5 +1,6 @@
 """The command `lebureau`: what it prints, and how it ends."""
 
+import io
 import json
 import subprocess
 import sys
@@ -117,6 +118,21 @@ def test_doctor_prints_a_table(monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr("lebureau_app.doctor.examine", lambda _: checks)
     assert lebureau("doctor", monkeypatch=monkeypatch) == 0
     assert "installed" in capsys.readouterr().out
+
+
+def test_an_account_is_made_listed_and_given_a_new_password(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a long enough password\n"))
+    assert lebureau("user", "create", "Ada@example.org", monkeypatch=monkeypatch) == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("another long password\n"))
+    assert lebureau("user", "password", "ada@example.org", monkeypatch=monkeypatch) == 0
+    assert lebureau("user", "list", monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out == "ada@example.org\n"
+
+
+def test_a_password_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    assert lebureau("user", "create", "ada@example.org", monkeypatch=monkeypatch) == 1
+    assert "At least" in capsys.readouterr().err
 
 
 def test_desktops_are_listed(asked, monkeypatch: pytest.MonkeyPatch, capsys):
