@@ -25,9 +25,14 @@ as_root() {
     fi
 }
 
+# Quiet while all is well; the end of apt's own words where it is not.
 apt_get() {
+    local log
+    log=$(mktemp)
     as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
-        apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null
+        apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null >"$log" 2>&1 \
+        || { tail -n 20 "$log" >&2; rm -f "$log"; return 1; }
+    rm -f "$log"
 }
 
 refresh_package_lists() {
@@ -50,7 +55,7 @@ install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
     refresh_package_lists
     say "Installing with apt: ${missing[*]}"
-    apt_get install --no-install-recommends "$@" "${missing[@]}" >/dev/null \
+    apt_get install --no-install-recommends "$@" "${missing[@]}" \
         || fail "apt could not install ${missing[*]}. Its message above says why."
 }
 
@@ -132,7 +137,8 @@ ensure_qemu() {
         || fail "QEMU $MIN_QEMU or later is needed and apt has ${major:-none}. Ubuntu has it since 25.10."
     enable_backports "$codename"
     say "Installing with apt from $codename-backports: ${packages[*]}"
-    apt_get install --no-install-recommends -t "$codename-backports" "${packages[@]}" >/dev/null
+    apt_get install --no-install-recommends -t "$codename-backports" "${packages[@]}" \
+        || fail "apt could not install ${packages[*]}. Its message above says why."
     major=$(qemu_major)
     [ "${major:-0}" -ge $MIN_QEMU ] || fail "QEMU $MIN_QEMU or later is needed; $codename-backports has ${major:-none}."
 }
