@@ -1,0 +1,1 @@
+"""Desktops in QEMU on this machine."""

@@ -1,0 +1,234 @@
+"""The QEMU of one machine: started, watched, asked and ended."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+from qemu.qmp import QMPClient
+
+from lebureau_app.errors import NotYet, ProviderError, UnknownMachine
+from lebureau_app.providers.base import Machine, Power
+from lebureau_app.providers.qemu import processes, qmp
+from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
+from lebureau_app.providers.qemu.image import Image
+from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder, tail
+
+MONITOR_SECONDS = 3.0
+START_SECONDS = 30.0
+QUIT_SECONDS = 5.0
+START_ATTEMPTS = 5
+
+STOPPED_BY_US = "Stopped by Le Bureau."
+GUEST_SHUT_DOWN = "The guest shut down."
+HOST_RESTARTED = "The host was restarted."
+_BROKEN_STATES = {
+    "guest-panicked": "The guest's kernel panicked.",
+    "internal-error": "QEMU met an internal error and halted the machine.",
+    "io-error": "The machine was halted by a disk error; the host's disk may be full.",
+}
+
+
+class Hypervisor:
+    """QEMU for one machine. The caller sees to it that one verb at a time is under way.
+
+    Args:
+        machine: The machine's folder and sockets.
+        identity: Who it is, just read and proved.
+    """
+
+    def __init__(self, machine: MachineFolder, identity: Identity) -> None:
+        self._machine = machine
+        self._identity = identity
+
+    async def observe(self) -> Machine:
+        """What the machine is doing. A guest that has powered off is put away on the way."""
+        boot = self._machine.boot()
+        if boot is None:
+            return self._view(Power.STOPPED, "It has not been started yet.")
+        if boot.outcome is not None:
+            return self._view(boot.outcome, boot.reason)
+        return await self._follow(boot)
+
+    async def start(self, image: Image, accelerator: Accelerator, binary: str) -> None:
+        """Start QEMU, with other ports where somebody was faster.
+
+        Args:
+            image: What the machine boots from.
+            accelerator: How guests run here.
+            binary: QEMU's system emulator.
+
+        Raises:
+            ProviderError: It did not start; its last words say why.
+        """
+        self._machine.make_run_folder()
+        said = ""
+        for _ in range(START_ATTEMPTS):
+            boot = Boot(uuid4().hex, _free_ports(), host_boot=_host_boot())
+            said = await self._try_start(boot, image, accelerator, binary)
+            if not said:
+                return
+            self._machine.write_boot(boot.ended(Power.FAILED, f"QEMU did not start: {said}"))
+            if "host forwarding rule" not in said:
+                break
+        raise ProviderError(f"QEMU did not start: {said}")
+
+    async def press_power_button(self) -> None:
+        """Ask the guest to shut down."""
+        self._mark_asked()
+        async with self._conversation() as monitor:
+            await monitor.execute("system_powerdown")
+
+    async def pull_the_plug(self) -> None:
+        """End the machine because Le Bureau wants it."""
+        self._mark_asked()
+        await self.end()
+        if boot := self._machine.boot():
+            self._machine.write_boot(boot.ended(Power.STOPPED, STOPPED_BY_US))
+
+    async def reset(self) -> None:
+        """Press the reset button: a new boot in the same process."""
+        async with self._conversation() as monitor:
+            await monitor.execute("system_reset")
+        if boot := self._machine.boot():
+            self._machine.write_boot(replace(boot, id=uuid4().hex, asked=False))
+
+    async def end(self) -> None:
+        """End QEMU: by its monitor, or else by killing the process that provably is this machine.
+
+        Raises:
+            UnknownMachine: Another machine answers on the monitor's socket.
+            NotYet: The process is still there.
+        """
+        uuid = self._identity.uuid
+        try:
+            async with self._proved_monitor(MONITOR_SECONDS) as monitor:
+                await qmp.quit_now(monitor)
+            gone = await asyncio.to_thread(processes.wait_gone, uuid, QUIT_SECONDS)
+        except (qmp.Absent, qmp.Silent):
+            gone = False
+        except qmp.Stranger as error:
+            raise UnknownMachine(str(error)) from error
+        if not gone and not await asyncio.to_thread(processes.kill, uuid):
+            raise NotYet("QEMU has been killed and is still there.")
+        self._machine.remove_sockets()
+
+    async def _try_start(
+        self, boot: Boot, image: Image, accelerator: Accelerator, binary: str
+    ) -> str:
+        """Start QEMU once and wait until its monitor says that it is this machine.
+
+        Returns:
+            Nothing when it runs, else what it said.
+        """
+        machine = self._machine
+        with _listening(machine.monitor) as monitor:
+            command = compose(
+                machine,
+                self._identity,
+                image,
+                boot,
+                accelerator,
+                binary=binary,
+                socat=shutil.which("socat") or "/usr/bin/socat",
+                monitor_fd=monitor.fileno(),
+            )
+            machine.write_boot(boot)
+            await asyncio.to_thread(processes.spawn, command, machine.log, monitor.fileno())
+        try:
+            async with self._proved_monitor(START_SECONDS):
+                return ""
+        except (qmp.Absent, qmp.Silent, qmp.Stranger) as error:
+            await self.end()
+            return tail(machine.log, 1) or str(error)
+
+    async def _follow(self, boot: Boot) -> Machine:
+        """What the machine does in a boot that was under way when it was last seen."""
+        try:
+            async with self._proved_monitor(MONITOR_SECONDS) as monitor:
+                answer = await monitor.execute("query-status")
+        except qmp.Stranger as error:
+            return self._view(Power.UNKNOWN, str(error), boot.id)
+        except (qmp.Absent, qmp.Silent) as error:
+            if await asyncio.to_thread(processes.is_alive, self._identity.uuid):
+                return self._view(Power.UNKNOWN, f"QEMU does not answer: {error}", boot.id)
+            return self._conclude(*self._post_mortem(boot))
+        state = str(answer["status"]) if isinstance(answer, dict) else ""
+        if state == "shutdown":
+            await self.end()
+            return self._conclude(Power.STOPPED, STOPPED_BY_US if boot.asked else GUEST_SHUT_DOWN)
+        if state in _BROKEN_STATES:
+            return self._conclude(Power.FAILED, _BROKEN_STATES[state])
+        return self._view(Power.RUNNING, boot=boot.id)
+
+    def _post_mortem(self, boot: Boot) -> tuple[Power, str]:
+        """How a boot ended whose process is gone."""
+        if boot.asked:
+            return Power.STOPPED, STOPPED_BY_US
+        if boot.host_boot != _host_boot():
+            return Power.STOPPED, HOST_RESTARTED
+        reason = "The machine's process ended by itself: it was killed or has crashed."
+        if last_words := tail(self._machine.log, 3):
+            reason += f" Its last words: {last_words}"
+        return Power.FAILED, reason
+
+    def _conclude(self, outcome: Power, reason: str) -> Machine:
+        if boot := self._machine.boot():
+            self._machine.write_boot(boot.ended(outcome, reason))
+        return self._view(outcome, reason)
+
+    def _mark_asked(self) -> None:
+        if boot := self._machine.boot():
+            self._machine.write_boot(replace(boot, asked=True))
+
+    def _view(self, power: Power, reason: str = "", boot: str = "") -> Machine:
+        return Machine(self._identity.desktop_id, self._identity.uuid, power, reason, boot)
+
+    def _proved_monitor(self, timeout: float):
+        return qmp.conversation(
+            self._machine.monitor, self._identity.desktop_id, self._identity.uuid, timeout
+        )
+
+    @asynccontextmanager
+    async def _conversation(self) -> AsyncIterator[QMPClient]:
+        """Speak with the monitor; its troubles become errors of the provider."""
+        try:
+            async with self._proved_monitor(MONITOR_SECONDS) as monitor:
+                yield monitor
+        except (qmp.Absent, qmp.Silent) as error:
+            raise NotYet(f"QEMU does not answer: {error}") from error
+        except qmp.Stranger as error:
+            raise UnknownMachine(str(error)) from error
+
+
+def _listening(path: Path) -> socket.socket:
+    """A listening socket for QEMU to inherit: who connects now is served as soon as QEMU is up."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    os.chmod(path, 0o600)
+    listener.listen(8)
+    return listener
+
+
+def _free_ports() -> dict[int, int]:
+    """A free port of the loopback for each port of the guest, as far as can be known now."""
+    probes = {guest: socket.socket() for guest in GUEST_PORTS}
+    try:
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {guest: probe.getsockname()[1] for guest, probe in probes.items()}
+    finally:
+        for probe in probes.values():
+            probe.close()
+
+
+def _host_boot() -> str:
+    """What changes when the host is restarted (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

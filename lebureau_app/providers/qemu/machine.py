@@ -1,0 +1,269 @@
+"""One machine's folder: who it is, what it boots from, and how its last boot went."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from lebureau_app.errors import ProviderError, UnknownMachine
+from lebureau_app.providers.base import Power
+from lebureau_app.settings import Settings
+
+LOG_LIMIT = 8 << 20
+"""Bytes after which a log is emptied: a guest must not be able to fill the host's disk."""
+
+_DESKTOP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_TAIL_BYTES = 64 << 10
+
+
+def run_folder(settings: Settings, desktop_id: str) -> Path:
+    """The folder of a machine's sockets."""
+    return settings.run_dir.absolute() / checked(desktop_id)
+
+
+def egress_socket(settings: Settings, desktop_id: str) -> Path:
+    """Where the guest's way out ends, and its egress proxy listens."""
+    return run_folder(settings, desktop_id) / "egress"
+
+
+def checked(desktop_id: str) -> str:
+    """The id, if it may become the name of a folder.
+
+    Raises:
+        UnknownMachine: It cannot be an id of ours.
+    """
+    if not _DESKTOP_ID.fullmatch(desktop_id):
+        raise UnknownMachine(f"“{desktop_id}” cannot be the id of a desktop.")
+    return desktop_id
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same for a machine's whole life, but for its caps. Sizes in bytes.
+
+    Attributes:
+        machine_type: QEMU's versioned machine type, kept from creation.
+    """
+
+    desktop_id: str
+    uuid: str
+    name: str
+    image: str
+    vcpus: int
+    memory: int
+    disk: int
+    authorized_key: str
+    machine_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot of a machine: written before QEMU starts, ended when it is known to be over.
+
+    Attributes:
+        id: Changes with each boot.
+        ports: Guest port to the port on the host's loopback.
+        host_boot: Tells whether the host has been restarted since.
+        asked: Le Bureau has asked the machine to stop.
+        outcome: How it ended; None while it has not.
+        reason: Why it ended, for a person.
+    """
+
+    id: str
+    ports: dict[int, int]
+    host_boot: str
+    asked: bool = False
+    outcome: Power | None = None
+    reason: str = ""
+
+    def ended(self, outcome: Power, reason: str) -> Self:
+        """This boot, over."""
+        return replace(self, outcome=outcome, reason=reason)
+
+
+class MachineFolder:
+    """A machine on disk.
+
+    Args:
+        settings: Where machines and sockets live.
+        desktop_id: The machine's desktop.
+    """
+
+    def __init__(self, settings: Settings, desktop_id: str) -> None:
+        self.desktop_id = checked(desktop_id)
+        self.path = settings.desktops_dir.absolute() / desktop_id
+        self.run = run_folder(settings, desktop_id)
+        self.egress = egress_socket(settings, desktop_id)
+
+    @property
+    def disk(self) -> Path:
+        """The overlay."""
+        return self.path / "disk.qcow2"
+
+    @property
+    def log(self) -> Path:
+        """What QEMU said."""
+        return self.path / "machine.log"
+
+    @property
+    def serial_log(self) -> Path:
+        """What the guest said on its serial console."""
+        return self.path / "serial.log"
+
+    @property
+    def monitor(self) -> Path:
+        """Socket of QEMU's monitor."""
+        return self.run / "qmp"
+
+    @property
+    def agent(self) -> Path:
+        """Socket of the guest agent's channel."""
+        return self.run / "agent"
+
+    @property
+    def draft(self) -> Path:
+        """Where the folder is made before it appears, whole, in its place."""
+        return self.path.with_name(f".{self.desktop_id}.new")
+
+    @property
+    def remains(self) -> Path:
+        """Where the folder goes before it is removed, so that no half a machine is ever seen."""
+        return self.path.with_name(f".{self.desktop_id}.gone")
+
+    def exists(self) -> bool:
+        """Whether there is something under this id."""
+        return self.path.exists()
+
+    def identity(self) -> Identity:
+        """Who this machine is.
+
+        Raises:
+            UnknownMachine: There is no machine here, or it does not say that it is ours.
+        """
+        try:
+            identity = Identity(**_read(self.path / "spec.json"))
+        except (OSError, ValueError, TypeError) as error:
+            raise UnknownMachine from error
+        if identity.desktop_id != self.desktop_id:
+            raise UnknownMachine(
+                f"The folder of {self.desktop_id} holds the machine of another desktop.",
+                hint="Look at it by hand: Le Bureau does not touch what it cannot prove to be its.",
+            )
+        return identity
+
+    def proved(self, ref: str) -> Identity:
+        """Who this machine is, if it is the one that the caller means.
+
+        Raises:
+            UnknownMachine: It is not there, or it is another one.
+        """
+        identity = self.identity()
+        if identity.uuid != ref:
+            raise UnknownMachine(
+                f"The machine of {self.desktop_id} is not the one that Le Bureau made for it.",
+                hint="Look at it by hand: Le Bureau does not touch what it cannot prove to be its.",
+            )
+        return identity
+
+    def write_identity(self, identity: Identity, folder: Path | None = None) -> None:
+        """Keep who this machine is.
+
+        Args:
+            identity: The whole of it.
+            folder: Where; the machine's place unless told otherwise.
+        """
+        _write((folder or self.path) / "spec.json", asdict(identity))
+
+    def boot(self) -> Boot | None:
+        """The last boot, or None if there was none that can be read."""
+        try:
+            kept = _read(self.path / "boot.json")
+            outcome = Power(kept["outcome"]) if kept["outcome"] else None
+            ports = {int(guest): int(host) for guest, host in kept["ports"].items()}
+            return Boot(**{**kept, "ports": ports, "outcome": outcome})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write_boot(self, boot: Boot) -> None:
+        """Keep how the boot stands."""
+        _write(self.path / "boot.json", asdict(boot))
+
+    def make_run_folder(self) -> None:
+        """Make the folder of the sockets, closed to everybody else.
+
+        Raises:
+            ProviderError: A socket's path would be longer than unix(7) allows.
+        """
+        if len(os.fsencode(self.egress)) > 107:
+            raise ProviderError(
+                f"The path of Le Bureau's data folder is too long for sockets: {self.run}.",
+                hint="Set LEBUREAU_HOME to a shorter path.",
+            )
+        self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.run.chmod(0o700)
+
+    def remove_sockets(self) -> None:
+        """Remove what QEMU listened on; the egress proxy's socket is not ours to remove."""
+        self.monitor.unlink(missing_ok=True)
+        self.agent.unlink(missing_ok=True)
+
+    def trim_logs(self) -> None:
+        """Empty a log that has grown too large; whoever writes to it goes on at its start."""
+        for log in (self.log, self.serial_log):
+            if log.exists() and log.stat().st_size > LOG_LIMIT:
+                os.truncate(log, 0)
+
+    def remove(self) -> None:
+        """Remove everything there is of this machine on disk."""
+        if self.exists():
+            shutil.rmtree(self.remains, ignore_errors=True)
+            self.path.rename(self.remains)
+        for folder in (self.remains, self.draft, self.run):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def machine_folders(settings: Settings) -> list[MachineFolder]:
+    """Every folder in the place of our machines whose name can be a desktop's id."""
+    if not settings.desktops_dir.is_dir():
+        return []
+    return [
+        MachineFolder(settings, entry.name)
+        for entry in sorted(settings.desktops_dir.iterdir())
+        if entry.is_dir() and _DESKTOP_ID.fullmatch(entry.name)
+    ]
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what an interrupted create or destroy has left."""
+    for pattern in (".*.new", ".*.gone"):
+        for folder in settings.desktops_dir.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def tail(log: Path, lines: int) -> str:
+    """The end of a log; empty if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,283 @@
+"""Desktops in QEMU on this machine.
+
+QEMU processes outlive the server and are adopted again by what they say of themselves on their
+monitor. What a machine is (`spec.json`) and how its last boot went (`boot.json`) is in its folder;
+there is no other state.
+"""
+
+import asyncio
+import platform
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from lebureau_app.errors import LeBureauError, NotYet, ProviderError, UnknownMachine
+from lebureau_app.providers.base import (
+    Capacity,
+    Egress,
+    Endpoint,
+    Host,
+    Machine,
+    MachineSpec,
+    Power,
+    Provider,
+)
+from lebureau_app.providers.qemu import agent, processes, resources
+from lebureau_app.providers.qemu.accel import Accelerator, detect
+from lebureau_app.providers.qemu.disk import grow, make_overlay
+from lebureau_app.providers.qemu.hypervisor import Hypervisor
+from lebureau_app.providers.qemu.image import load_image
+from lebureau_app.providers.qemu.machine import (
+    Identity,
+    MachineFolder,
+    egress_socket,
+    machine_folders,
+    sweep,
+    tail,
+)
+from lebureau_app.settings import Settings
+
+BINARY = "qemu-system-x86_64"
+AGENT_SECONDS = 10.0
+
+
+class QemuProvider(Provider, Egress):
+    """Machines of QEMU on this host.
+
+    Args:
+        settings: Where machines, images and sockets live.
+        binary: QEMU's system emulator.
+    """
+
+    name = "qemu"
+
+    def __init__(self, settings: Settings, binary: str = BINARY) -> None:
+        self._settings = settings
+        self._binary = binary
+        self._accelerator: Accelerator | None = None
+        self._probing = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def open(self) -> None:
+        """Make the folders and remove what an interrupted create or destroy has left."""
+        self._settings.make_folders()
+        await asyncio.to_thread(sweep, self._settings)
+
+    async def capacity(self) -> Capacity:
+        """This host; offline with a note if QEMU cannot be run."""
+        try:
+            accelerator = await self.accelerator()
+            online, name, note = True, accelerator.name, accelerator.note
+        except LeBureauError as error:
+            online, name, note = False, "none", f"{error.message} {error.hint}"
+        left = await self._resources()
+        host = Host(
+            name=platform.node(),
+            provider=self.name,
+            online=online,
+            accelerator=name,
+            vcpus=resources.virtual_cpus(),
+            memory_total=left.memory_total,
+            memory_free=left.memory_free,
+            disk_total=left.disk_total,
+            disk_free=left.disk_free,
+            desktops=len(machine_folders(self._settings)),
+            note=note,
+        )
+        return Capacity([host])
+
+    async def check(self, spec: MachineSpec) -> None:
+        """Refuse what this host's memory or disk cannot carry now."""
+        left = await self._resources()
+        resources.require_memory(left, spec.memory)
+        resources.require_disk(left)
+
+    async def create(self, spec: MachineSpec) -> str:
+        """Make the folder with its overlay aside, then let it appear in its place at once."""
+        machine = self._machine(spec.desktop_id)
+        async with self._lock(spec.desktop_id):
+            if machine.exists():
+                return machine.identity().uuid
+            image = load_image(self._settings.images_dir.absolute(), spec.image)
+            resources.require_disk(await self._resources())
+            identity = Identity(
+                desktop_id=spec.desktop_id,
+                uuid=str(uuid4()),
+                name=spec.name,
+                image=spec.image,
+                vcpus=spec.vcpus,
+                memory=spec.memory,
+                disk=spec.disk,
+                authorized_key=spec.authorized_key,
+                machine_type=(await self.accelerator()).machine_type,
+            )
+            machine.make_run_folder()
+            shutil.rmtree(machine.draft, ignore_errors=True)
+            machine.draft.mkdir(mode=0o700)
+            await make_overlay(machine.draft / machine.disk.name, image.disk, spec.disk)
+            machine.write_identity(identity, machine.draft)
+            machine.draft.rename(machine.path)
+            return identity.uuid
+
+    async def start(self, desktop_id: str, ref: str) -> None:
+        """Start QEMU and wait until its monitor says that it is this machine.
+
+        Raises:
+            NoCapacity: The host may not have the memory for it.
+            ProviderError: QEMU did not start; its last words say why.
+        """
+        async with self._proved(desktop_id, ref) as (_, identity, hypervisor):
+            seen = await hypervisor.observe()
+            if seen.power is Power.RUNNING:
+                return
+            if seen.power is Power.UNKNOWN:
+                raise NotYet(seen.reason)
+            await hypervisor.end()
+            resources.require_memory(await self._resources(), identity.memory)
+            image = load_image(self._settings.images_dir.absolute(), identity.image)
+            await hypervisor.start(image, await self.accelerator(), self._binary)
+
+    async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
+        """Press the power button, or end QEMU."""
+        async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+            seen = await hypervisor.observe()
+            if seen.power is Power.STOPPED:
+                return
+            if force or seen.power is Power.FAILED:
+                await hypervisor.pull_the_plug()
+            else:
+                await hypervisor.press_power_button()
+
+    async def restart(self, desktop_id: str, ref: str) -> None:
+        """Reset the machine; one that is not running is started."""
+        async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+            if (await hypervisor.observe()).power is Power.RUNNING:
+                await hypervisor.reset()
+                return
+        await self.start(desktop_id, ref)
+
+    async def destroy(self, desktop_id: str, ref: str) -> None:
+        """End QEMU and remove folder and sockets, after the identity has been read again."""
+        machine = self._machine(desktop_id)
+        if machine.exists():
+            async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+                await hypervisor.end()
+                await asyncio.to_thread(machine.remove)
+        elif await asyncio.to_thread(processes.kill, ref):
+            await asyncio.to_thread(machine.remove)
+        else:
+            raise NotYet("QEMU has been killed and is still there.")
+
+    async def resize(
+        self, desktop_id: str, ref: str, *, vcpus: int, memory: int, disk: int
+    ) -> None:
+        """Write the new caps down and grow the overlay; the guest grows its file system at boot."""
+        async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
+            seen = await hypervisor.observe()
+            if seen.power in (Power.RUNNING, Power.UNKNOWN):
+                raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
+            await hypervisor.end()
+            size = max(disk, identity.disk)
+            if size > identity.disk:
+                await grow(machine.disk, size)
+            machine.write_identity(replace(identity, vcpus=vcpus, memory=memory, disk=size))
+
+    async def inspect(self, desktop_id: str, ref: str) -> Machine | None:
+        """The machine, by what its monitor says; None if the folder is not there or another's."""
+        try:
+            async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+                return await hypervisor.observe()
+        except UnknownMachine:
+            return None
+
+    async def inspect_all(self) -> list[Machine]:
+        """Every machine that says it is ours, all asked at the same time."""
+        await asyncio.to_thread(processes.reap)
+        found = await asyncio.gather(*map(self._inspected, machine_folders(self._settings)))
+        return [machine for machine in found if machine is not None]
+
+    async def endpoint(self, desktop_id: str, ref: str, port: int) -> Endpoint:
+        """The loopback port that QEMU forwards to the guest's."""
+        machine = self._machine(desktop_id)
+        seen = await self.inspect(desktop_id, ref)
+        boot = machine.boot()
+        if seen is None or seen.power is not Power.RUNNING or boot is None:
+            raise UnknownMachine("This desktop's machine is not running.")
+        if port not in boot.ports:
+            raise ProviderError(f"Port {port} of a desktop cannot be reached from outside.")
+        return Endpoint("127.0.0.1", boot.ports[port])
+
+    async def read_guest_file(self, desktop_id: str, ref: str, path: str) -> bytes:
+        """The file, by the guest agent."""
+        machine = self._machine(desktop_id)
+        machine.proved(ref)
+        async with agent.conversation(machine.agent, AGENT_SECONDS) as guest:
+            return await guest.read_file(path)
+
+    async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
+        """The end of what the guest's console and QEMU said."""
+        machine = self._machine(desktop_id)
+        machine.proved(ref)
+        return "\n".join(filter(None, (tail(machine.serial_log, lines), tail(machine.log, lines))))
+
+    def egress_socket(self, desktop_id: str) -> Path:
+        """Where the egress proxy of this desktop has to listen."""
+        return egress_socket(self._settings, desktop_id)
+
+    async def accelerator(self) -> Accelerator:
+        """How guests run here; probed the first time.
+
+        Raises:
+            ProviderError: There is no QEMU.
+        """
+        async with self._probing:
+            if self._accelerator is None:
+                cache = self._settings.home / "accelerator.json"
+                self._accelerator = await detect(self._binary, cache)
+            return self._accelerator
+
+    def _machine(self, desktop_id: str) -> MachineFolder:
+        return MachineFolder(self._settings, desktop_id)
+
+    def _lock(self, desktop_id: str) -> asyncio.Lock:
+        """The lock that lets one verb at a time touch a machine."""
+        return self._locks.setdefault(desktop_id, asyncio.Lock())
+
+    @asynccontextmanager
+    async def _proved(
+        self, desktop_id: str, ref: str
+    ) -> AsyncIterator[tuple[MachineFolder, Identity, Hypervisor]]:
+        """Hold a machine that is provably the one that is meant."""
+        machine = self._machine(desktop_id)
+        async with self._lock(desktop_id):
+            identity = machine.proved(ref)
+            yield machine, identity, Hypervisor(machine, identity)
+
+    async def _resources(self) -> resources.Resources:
+        return await asyncio.to_thread(self._measure)
+
+    def _measure(self) -> resources.Resources:
+        running = processes.by_uuid()
+        promised = {}
+        for machine in machine_folders(self._settings):
+            try:
+                identity = machine.identity()
+            except UnknownMachine:
+                continue
+            if identity.uuid in running:
+                most = identity.memory + resources.MEMORY_OVERHEAD
+                promised[running[identity.uuid]] = most
+        return resources.measure(self._settings.desktops_dir, promised)
+
+    async def _inspected(self, machine: MachineFolder) -> Machine | None:
+        async with self._lock(machine.desktop_id):
+            try:
+                identity = machine.identity()
+            except UnknownMachine:
+                return None
+            machine.trim_logs()
+            return await Hypervisor(machine, identity).observe()
