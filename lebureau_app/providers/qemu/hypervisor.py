@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -190,7 +190,7 @@ class Hypervisor:
     def _view(self, power: Power, reason: str = "", boot: str = "") -> Machine:
         return Machine(self._identity.desktop_id, self._identity.uuid, power, reason, boot)
 
-    def _proved_monitor(self, timeout: float):
+    def _proved_monitor(self, timeout: float) -> AbstractAsyncContextManager[QMPClient]:
         return qmp.conversation(
             self._machine.monitor, self._identity.desktop_id, self._identity.uuid, timeout
         )

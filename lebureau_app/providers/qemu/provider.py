@@ -60,6 +60,7 @@ class QemuProvider(Provider, Egress):
         self._binary = binary
         self._accelerator: Accelerator | None = None
         self._probing = asyncio.Lock()
+        self._admission = asyncio.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
@@ -137,9 +138,11 @@ class QemuProvider(Provider, Egress):
             if seen.power is Power.UNKNOWN:
                 raise NotYet(seen.reason)
             await hypervisor.end()
-            resources.require_memory(await self._resources(), identity.memory)
             image = load_image(self._settings.images_dir.absolute(), identity.image)
-            await hypervisor.start(image, await self.accelerator(), self._binary)
+            accelerator = await self.accelerator()
+            async with self._admission:
+                resources.require_memory(await self._resources(), identity.memory)
+                await hypervisor.start(image, accelerator, self._binary)
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
