@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -15,6 +17,8 @@ from rich.table import Table
 
 from lebureau_app.errors import LeBureauError
 from lebureau_app.settings import get_settings
+
+SOURCE = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(
     name="lebureau",
@@ -109,6 +113,59 @@ def doctor(as_json: JsonFlag = False) -> None:
         out.print(table)
     if not physician.healthy(checks):
         raise typer.Exit(1)
+
+
+@image.command("list")
+def list_images(as_json: JsonFlag = False) -> None:
+    """List the golden images of this machine, newest first."""
+    from lebureau_app.services import images
+
+    found = images.ready()
+    if as_json:
+        print(json.dumps([each.json() for each in found], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "size", "created", ""):
+        table.add_column(column)
+    for each in found:
+        size = f"{(each.size or 0) / (1 << 20):.0f} MiB"
+        created = f"{each.created_at:%Y-%m-%d %H:%M}" if each.created_at else ""
+        table.add_row(each.id, size, created, "current" if each.current else "")
+    out.print(table)
+
+
+@image.command("build")
+def build_image() -> None:
+    """Build the golden image of this version, unless it is there."""
+    settings = get_settings()
+    settings.make_folders()
+    log = settings.home / "image-build.log"
+    command = [sys.executable, "-m", "image.build", "--output", settings.images_dir, "--log", log]
+    said: dict[str, Any] = {}
+    with (
+        subprocess.Popen(command, cwd=SOURCE, stdout=subprocess.PIPE, text=True) as build,
+        out.status("The build begins") as status,
+    ):
+        for line in build.stdout or ():
+            before, said = said, json.loads(line)
+            if said.get("message") != before.get("message"):
+                out.print(said.get("message", ""), highlight=False)
+            if said.get("percent") is not None:
+                status.update(f"{said['percent']} %")
+    if build.returncode:
+        raise LeBureauError(
+            said.get("error", "The golden image could not be built."),
+            hint=f"{said.get('hint', '')} The log is {log}.".strip(),
+        )
+
+
+@image.command("prune")
+def prune_images() -> None:
+    """Remove the golden images that no desktop is built on, all but the newest."""
+    from lebureau_app.services import images
+
+    for gone in _with_database(images.prune()):
+        print(gone)
 
 
 @user.command("list")

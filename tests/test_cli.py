@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import ClassVar
 
@@ -133,6 +134,42 @@ def test_a_password_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
     assert lebureau("user", "create", "ada@example.org", monkeypatch=monkeypatch) == 1
     assert "At least" in capsys.readouterr().err
+
+
+def recipe(folder: Path, last: dict[str, str], code: int) -> Path:
+    """A stand-in for the image package that reports one step and ends."""
+    (folder / "image").mkdir()
+    lines = [{"step": "packages", "percent": 12, "message": "Installing Debian packages"}, last]
+    (folder / "image" / "build.py").write_text(
+        f"import json\nfor line in {lines!r}:\n    print(json.dumps(line))\nraise SystemExit({code})\n"
+    )
+    return folder
+
+
+def test_building_an_image_tells_each_step(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
+    last = {"step": "done", "message": "Image ready"}
+    monkeypatch.setattr(cli, "SOURCE", recipe(tmp_path, last, code=0))
+    assert lebureau("image", "build", monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out.split("\n") == ["Installing Debian packages", "Image ready", ""]
+
+
+def test_a_failed_build_says_why_and_where_its_log_is(tmp_path, monkeypatch, capsys):
+    last = {"error": "No Debian mirror is known.", "hint": "Set LEBUREAU_DEBIAN_MIRROR."}
+    monkeypatch.setattr(cli, "SOURCE", recipe(tmp_path, last, code=1))
+    assert lebureau("image", "build", monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert "No Debian mirror is known." in said
+    assert "image-build.log" in said
+
+
+def test_no_images_is_an_empty_list(monkeypatch: pytest.MonkeyPatch, capsys):
+    assert lebureau("image", "list", "--json", monkeypatch=monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_pruning_nothing_removes_nothing(monkeypatch: pytest.MonkeyPatch, capsys):
+    assert lebureau("image", "prune", monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_desktops_are_listed(asked, monkeypatch: pytest.MonkeyPatch, capsys):
