@@ -15,6 +15,7 @@ from lebureau_app.guest.door import Door
 
 SECRET = "s3cret-of-the-door"
 WIDTH, HEIGHT = 64, 48
+FULL_REQUEST = struct.pack(">BBHHHH", 3, 0, 0, 0, WIDTH, HEIGHT)
 
 
 @contextlib.asynccontextmanager
@@ -69,45 +70,38 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 @dataclass
 class RfbServer:
-    """A VNC server with one picture; keeps what the client says after the handshake."""
+    """A VNC server with one picture; keeps all that the client says."""
 
     pixel: bytes = b"\x10\x20\x30\x00"
     heard: bytearray = field(default_factory=bytearray)
-    handshake: bytearray = field(default_factory=bytearray)
     new_bytes: asyncio.Event = field(default_factory=asyncio.Event)
-    on_message: Callable[[ServerConnection], Awaitable[None]] | None = None
 
     async def __call__(self, socket: ServerConnection) -> None:
         await socket.send(b"RFB 003.008\n")
-        self.handshake += await self._exactly(socket, 12)
+        await self._hear(socket, 12)
         await socket.send(b"\x01\x01")
-        self.handshake += await self._exactly(socket, 1)
+        await self._hear(socket, 13)
         await socket.send(b"\0\0\0\0")
-        self.handshake += await self._exactly(socket, 1)
+        await self._hear(socket, 14)
         pixel_format = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
         name = b"desktop"
         await socket.send(
             struct.pack(">HH", WIDTH, HEIGHT) + pixel_format + struct.pack(">I", len(name)) + name
         )
-        if self.on_message:
-            await self.on_message(socket)
-            return
-        async for message in socket:
+        answered = 0
+        while True:
+            if self.heard.count(FULL_REQUEST) > answered:
+                answered += 1
+                await socket.send(b"\x02" + b"\x03\0\0\0" + struct.pack(">I", 3) + b"cut")
+                await socket.send(self.update())
+            await self._hear(socket, len(self.heard) + 1)
+
+    async def _hear(self, socket: ServerConnection, least: int) -> None:
+        while len(self.heard) < least:
+            message = await socket.recv()
             assert isinstance(message, bytes)
             self.heard += message
             self.new_bytes.set()
-            if b"\x03\x00\x00\x00\x00\x00" in message:
-                await socket.send(b"\x02" + b"\x03\0\0\0" + struct.pack(">I", 3) + b"cut")
-                await socket.send(self.update())
-
-    async def _exactly(self, socket: ServerConnection, count: int) -> bytes:
-        got = b""
-        while len(got) < count:
-            message = await socket.recv()
-            assert isinstance(message, bytes)
-            got += message
-        assert len(got) == count
-        return got
 
     def update(self) -> bytes:
         """One update in two rectangles."""
