@@ -1,0 +1,26 @@
+"""The README's lines work as they are written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import OWNER, PASSWORD, Server
+from tests.support import readme
+
+pytestmark = pytest.mark.e2e
+
+
+def test_from_signing_in_to_the_end_of_a_desktop(
+    make_server: Callable[..., Server], tmp_path: Path
+):
+    server = make_server(
+        LEBUREAU_PROVIDER="fake", LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD
+    )
+    account = {"LB": server.url, "EMAIL": OWNER, "PASSWORD": PASSWORD}
+    begin = readme.with_values(readme.lines_under("Sign in, and make an API key"), **account)
+    end = readme.lines_under("The end")
+    printed = readme.run(begin + end, tmp_path)
+    assert '"free"' in printed
+    assert '"readiness"' in printed or '"lights"' in printed
+    assert not list(tmp_path.iterdir()), "the cookie jar is left behind"
