@@ -7,10 +7,10 @@ LOCK := $(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-header
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## set up what is missing and serve on http://127.0.0.1:8000
+run: ## set up what is missing and serve (ARGS="--port 9000")
 	@scripts/bootstrap.sh run
 	@$(PYTHON) -m lebureau_app build
-	@exec $(PYTHON) -m lebureau_app serve
+	@exec $(PYTHON) -m lebureau_app serve $(ARGS)
 
 test: ## set up what is missing and run the tests (ARGS="-k chat" chooses)
 	@scripts/bootstrap.sh test

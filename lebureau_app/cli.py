@@ -18,6 +18,7 @@ from rich.table import Table
 from lebureau_app.errors import LeBureauError
 from lebureau_app.settings import get_settings
 
+SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 SOURCE = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.
 
 def main() -> None:
     """Run the command; an error for people becomes a sentence and exit code 1."""
+    trust_what_the_host_trusts()
     try:
         app(prog_name="lebureau")
     except LeBureauError as error:
@@ -54,6 +56,16 @@ def main() -> None:
         fields = {_variable(each["loc"]): each["msg"] for each in error.errors()}
         _complain("Some settings are not right.", "README.md lists every setting.", fields)
     sys.exit(1)
+
+
+def trust_what_the_host_trusts() -> None:
+    """Have this process and its children believe the machine's own certificate authorities.
+
+    httpx and bun bring lists of their own, which know nothing of a network that re-signs TLS.
+    """
+    if SYSTEM_CA.exists():
+        os.environ.setdefault("SSL_CERT_FILE", str(SYSTEM_CA))
+        os.environ.setdefault("NODE_EXTRA_CA_CERTS", os.environ["SSL_CERT_FILE"])
 
 
 def _variable(location: tuple[Any, ...]) -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ def serve(settings: Settings) -> None:
     try:
         _set_up_logging(settings.log_level)
         application = load_application(settings.home)
-        _Announcing(_config(settings, application), lambda: announcement(settings)).run([listener])
+        server = _Announcing(_config(settings, application), lambda: announcement(settings))
+        with suppress(KeyboardInterrupt):
+            server.run([listener])
     finally:
         listener.close()
         os.close(lock)

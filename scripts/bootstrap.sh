@@ -74,7 +74,6 @@ trust_what_the_host_trusts() {
     [ -r "$SYSTEM_CA" ] || return 0
     export SSL_CERT_FILE=${SSL_CERT_FILE:-$SYSTEM_CA}
     export PIP_CERT=${PIP_CERT:-$SSL_CERT_FILE}
-    export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$SSL_CERT_FILE}
 }
 
 usable_python() {

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,18 @@ def test_python_dash_m_is_the_same_command():
     )
     assert answer.returncode == 0
     assert "Usage: lebureau" in answer.stdout
+
+
+def test_the_machines_certificate_authorities_are_trusted_unless_others_are_named(
+    tmp_path, monkeypatch
+):
+    bundle = tmp_path / "bundle.pem"
+    bundle.touch()
+    monkeypatch.setattr(cli, "SYSTEM_CA", bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", "/own.pem")
+    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
+    cli.trust_what_the_host_trusts()
+    assert os.environ["SSL_CERT_FILE"] == os.environ["NODE_EXTRA_CA_CERTS"] == "/own.pem"
 
 
 def test_a_wrong_setting_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys):
