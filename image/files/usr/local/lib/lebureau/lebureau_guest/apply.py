@@ -1,0 +1,105 @@
+"""Brings the machine to what the control plane wants; harmless to repeat."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import time
+from typing import Any
+
+from lebureau_guest import identity, openclaw, trust
+from lebureau_guest.machine import GuestError, Machine
+
+DOOR_FILE = "/run/lebureau/door.secret"
+DOOR_UNIT = "lebureau-door.service"
+IMAGE = "/etc/lebureau/image.json"
+CLOCK_TOLERANCE_S = 1.0
+_SECRET = re.compile(r"[0-9a-f]{32,256}")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "desktopId": (str,),
+    "hostname": (str,),
+    "time": (int, float),
+    "seed": (str,),
+    "fresh": (bool,),
+    "door": (str,),
+    "ca": (str,),
+    "agent": (dict, type(None)),
+}
+
+
+def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Apply what is wanted; what is not mentioned stays as it is.
+
+    Args:
+        machine: The machine.
+        wanted: Fields as in the guest contract (``desktopId``, ``hostname``, ``time``, ``seed``,
+            ``fresh``, ``door``, ``ca``, ``agent``).
+
+    Returns:
+        What the control plane learns about the machine.
+
+    Raises:
+        GuestError: A field is wrong or something failed.
+    """
+    _check(wanted)
+    if "seed" in wanted:
+        _stir(machine, wanted["seed"])
+    if "time" in wanted:
+        _set_clock(wanted["time"])
+    if wanted.get("fresh"):
+        identity.become_another(machine)
+    if "hostname" in wanted:
+        identity.set_hostname(machine, wanted["hostname"])
+    if "desktopId" in wanted:
+        machine.write("/etc/lebureau/desktop-id", f"{wanted['desktopId']}\n")
+    if "door" in wanted:
+        _open_door(machine, wanted["door"])
+    if "ca" in wanted:
+        trust.trust(machine, wanted["ca"])
+    if wanted.get("agent"):
+        openclaw.set_up(machine, wanted["agent"])
+    elif "agent" in wanted:
+        openclaw.shut_off(machine)
+    return describe(machine)
+
+
+def describe(machine: Machine) -> dict[str, Any]:
+    """Return what tells this machine, this boot and its software from any other."""
+    image = json.loads(machine.read(IMAGE) or "{}")
+    return {
+        "bootId": machine.read("/proc/sys/kernel/random/boot_id").strip(),
+        "machineId": machine.read("/etc/machine-id").strip(),
+        "hostKey": identity.host_key(machine),
+        "openclaw": image.get("versions", {}).get("openclaw"),
+        "image": image.get("id"),
+    }
+
+
+def _check(wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        if name not in _TYPES:
+            raise GuestError(f"Unknown field: {name}.")
+        if not isinstance(value, _TYPES[name]):
+            raise GuestError(f"The field {name} has the wrong type.")
+
+
+def _stir(machine: Machine, seed: str) -> None:
+    try:
+        content = base64.b64decode(seed, validate=True)
+    except binascii.Error as error:
+        raise GuestError("The field seed must be base64.") from error
+    machine.path("/dev/urandom").write_bytes(content)
+
+
+def _set_clock(now: float) -> None:
+    if abs(time.time() - now) > CLOCK_TOLERANCE_S:
+        time.clock_settime(time.CLOCK_REALTIME, now)
+
+
+def _open_door(machine: Machine, secret: str) -> None:
+    if not _SECRET.fullmatch(secret):
+        raise GuestError("The field door must be 32 to 256 lower-case hexadecimal digits.")
+    machine.write(DOOR_FILE, secret, mode=0o600, private=True)
+    machine.run(["systemctl", "start", "--no-block", DOOR_UNIT])

@@ -1,0 +1,91 @@
+"""The machine that the guest tools work on: its files, users and commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+USER = "agent"
+USER_ID = 1000
+
+Run = Callable[[Sequence[str]], str]
+
+
+class GuestError(Exception):
+    """Something the control plane asked for could not be done; the message says what."""
+
+
+def run_command(command: Sequence[str]) -> str:
+    """Run a command and return its standard output.
+
+    Raises:
+        GuestError: It failed.
+    """
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise GuestError(f"{command[0]} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+class Machine:
+    """Files and commands below one root.
+
+    Args:
+        root: The root directory; another one than ``/`` in tests.
+        run: How commands are run.
+    """
+
+    def __init__(self, root: Path = Path("/"), run: Run = run_command) -> None:
+        self._root = root
+        self.run = run
+
+    def path(self, name: str) -> Path:
+        """Return where a path of the machine is."""
+        return self._root / name.lstrip("/")
+
+    def read(self, name: str) -> str:
+        """Return a file's text, or nothing when there is no such file."""
+        try:
+            return self.path(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def write(self, name: str, content: str, *, mode: int = 0o644, private: bool = False) -> bool:
+        """Replace a file in one step.
+
+        Args:
+            name: Path on the machine.
+            content: The text.
+            mode: Permissions.
+            private: True makes the desktop's user the owner instead of root.
+
+        Returns:
+            Whether anything changed.
+        """
+        path = self.path(name)
+        if path.is_file() and not path.is_symlink() and self.read(name) == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(content)
+                os.fchmod(file.fileno(), mode)
+                if private and os.geteuid() == 0:
+                    os.fchown(file.fileno(), USER_ID, USER_ID)
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+        return True
+
+    def remove(self, name: str) -> bool:
+        """Remove a file; tell whether it was there."""
+        try:
+            self.path(name).unlink()
+        except FileNotFoundError:
+            return False
+        return True

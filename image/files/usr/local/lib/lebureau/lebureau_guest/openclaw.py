@@ -1,0 +1,45 @@
+"""The agent's gateway: its keys, its configuration, and whether it runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lebureau_guest.machine import USER, GuestError, Machine
+
+UNIT = "lebureau-openclaw.service"
+KEYS = "/run/lebureau/keys.json"
+BASE_CONFIG = "/etc/lebureau/openclaw.base.json"
+CONFIG = f"/home/{USER}/.openclaw/openclaw.json"
+
+
+def set_up(machine: Machine, agent: dict[str, Any]) -> None:
+    """Give the gateway its keys and configuration, and start it.
+
+    Args:
+        machine: The machine.
+        agent: ``keys``, the whole key file, and ``config``, laid over the image's own.
+
+    Raises:
+        GuestError: A part is missing or has the wrong shape.
+    """
+    keys, overlay = agent.get("keys"), agent.get("config", {})
+    if not isinstance(keys, dict) or not isinstance(overlay, dict):
+        raise GuestError("agent.keys and agent.config must be JSON objects.")
+    config = merge(json.loads(machine.read(BASE_CONFIG)), overlay)
+    machine.write(KEYS, json.dumps(keys), mode=0o600, private=True)
+    machine.write(CONFIG, json.dumps(config, indent=2) + "\n", mode=0o600, private=True)
+    machine.run(["systemctl", "start", "--no-block", UNIT])
+
+
+def shut_off(machine: Machine) -> None:
+    """Stop the gateway and take its keys away."""
+    machine.run(["systemctl", "stop", "--no-block", UNIT])
+    machine.remove(KEYS)
+
+
+def merge(base: Any, overlay: Any) -> Any:
+    """Lay one JSON value over another: objects key by key, everything else as a whole."""
+    if isinstance(base, dict) and isinstance(overlay, dict):
+        return base | {key: merge(base.get(key), value) for key, value in overlay.items()}
+    return overlay

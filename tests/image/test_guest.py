@@ -1,0 +1,261 @@
+import base64
+import io
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lebureau_guest import apply as applying
+from lebureau_guest import boot as booting
+from lebureau_guest import grow as growing
+from lebureau_guest.cli import answer_apply
+from lebureau_guest.machine import GuestError, Machine
+from lebureau_guest.openclaw import merge
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA control-plane"
+DOOR = "ab" * 32
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
+
+
+class Commands:
+    """Records commands and plays the few whose effect matters."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ran: list[list[str]] = []
+        self.keys_made = 0
+
+    def __call__(self, command: Sequence[str]) -> str:
+        self.ran.append(list(command))
+        if command[0] == "ssh-keygen":
+            self.keys_made += 1
+            public = self.root / HOST_KEY
+            public.parent.mkdir(parents=True, exist_ok=True)
+            public.write_text(f"ssh-ed25519 KEY{self.keys_made} lebureau\n")
+        if command[0] == "findmnt":
+            return "/dev/vda3\n"
+        return ""
+
+    def started(self) -> list[str]:
+        return [command[-1] for command in self.ran if command[:2] == ["systemctl", "start"]]
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    return Commands(tmp_path)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, commands: Commands) -> Machine:
+    for name, text in {
+        "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 lebureau\n",
+        "etc/machine-id": "0123\n",
+        "etc/lebureau/openclaw.base.json": json.dumps({"tools": {"exec": {"mode": "full"}}}),
+        "etc/lebureau/image.json": json.dumps({"id": "i", "versions": {"openclaw": "2026.9.6"}}),
+        "proc/sys/kernel/random/boot_id": "boot-1\n",
+        "dev/urandom": "",
+        HOST_KEY: "ssh-ed25519 OLD lebureau\n",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Machine(tmp_path, commands)
+
+
+def test_an_empty_request_changes_nothing_and_describes(
+    machine: Machine, commands: Commands
+) -> None:
+    assert applying.apply(machine, {}) == {
+        "bootId": "boot-1",
+        "machineId": "0123",
+        "hostKey": "ssh-ed25519 OLD",
+        "openclaw": "2026.9.6",
+        "image": "i",
+    }
+    assert commands.ran == []
+
+
+def test_secrets_are_private_files_and_never_arguments(
+    machine: Machine, commands: Commands, tmp_path: Path
+) -> None:
+    keys = {"gateway": {"token": "top-secret"}}
+    applying.apply(machine, {"door": DOOR, "agent": {"keys": keys}})
+    door, key_file = tmp_path / "run/lebureau/door.secret", tmp_path / "run/lebureau/keys.json"
+    assert door.read_text() == DOOR
+    assert json.loads(key_file.read_text()) == keys
+    assert {path.stat().st_mode & 0o777 for path in (door, key_file)} == {0o600}
+    assert "top-secret" not in str(commands.ran)
+    assert DOOR not in str(commands.ran)
+    assert commands.started() == ["lebureau-door.service", "lebureau-openclaw.service"]
+
+
+def test_config_is_the_base_with_the_overlay_on_top(machine: Machine, tmp_path: Path) -> None:
+    overlay = {"tools": {"deny": ["x"]}, "models": {"providers": {"lab": {}}}}
+    applying.apply(machine, {"agent": {"keys": {}, "config": overlay}})
+    config = json.loads((tmp_path / "home/agent/.openclaw/openclaw.json").read_text())
+    assert config == {
+        "tools": {"exec": {"mode": "full"}, "deny": ["x"]},
+        "models": {"providers": {"lab": {}}},
+    }
+
+
+def test_unchanged_files_are_not_written_again(machine: Machine, tmp_path: Path) -> None:
+    request: dict[str, Any] = {"agent": {"keys": {"a": 1}, "config": {}}, "door": DOOR}
+    applying.apply(machine, request)
+    config = tmp_path / "home/agent/.openclaw/openclaw.json"
+    before = config.stat().st_ino
+    applying.apply(machine, request)
+    assert config.stat().st_ino == before
+
+
+def test_no_agent_stops_the_gateway_and_removes_its_keys(
+    machine: Machine, commands: Commands, tmp_path: Path
+) -> None:
+    applying.apply(machine, {"agent": {"keys": {"a": 1}}})
+    applying.apply(machine, {"agent": None})
+    assert not (tmp_path / "run/lebureau/keys.json").exists()
+    assert commands.ran[-1] == ["systemctl", "stop", "--no-block", "lebureau-openclaw.service"]
+
+
+def test_hostname_is_set_once(machine: Machine, commands: Commands, tmp_path: Path) -> None:
+    applying.apply(machine, {"hostname": "atlas"})
+    applying.apply(machine, {"hostname": "atlas"})
+    assert (tmp_path / "etc/hostname").read_text() == "atlas\n"
+    assert "127.0.1.1 atlas" in (tmp_path / "etc/hosts").read_text()
+    assert commands.ran == [["hostname", "atlas"]]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"hostname": "a b"},
+        {"hostname": "-a"},
+        {"hostname": ""},
+        {"door": "short"},
+        {"door": "../../etc/passwd"},
+        {"seed": "not base64!"},
+        {"time": "now"},
+        {"agent": {"keys": "x"}},
+        {"agent": []},
+        {"ca": "no certificate"},
+        {"unknown": 1},
+    ],
+)
+def test_wrong_fields_are_refused_in_words(machine: Machine, request_: dict[str, Any]) -> None:
+    with pytest.raises(GuestError, match=r"\w{3,}"):
+        applying.apply(machine, request_)
+
+
+def test_fresh_makes_another_machine(machine: Machine, commands: Commands, tmp_path: Path) -> None:
+    seed = tmp_path / "var/lib/systemd/random-seed"
+    seed.parent.mkdir(parents=True)
+    seed.write_bytes(b"shared")
+    about = applying.apply(machine, {"fresh": True})
+    assert about["machineId"] not in ("0123", "")
+    assert about["hostKey"] == "ssh-ed25519 KEY1"
+    assert not seed.exists()
+    assert commands.ran[-1][:2] == ["systemctl", "kill"]
+
+
+def test_seed_reaches_the_kernel_pool(machine: Machine, tmp_path: Path) -> None:
+    applying.apply(machine, {"seed": base64.b64encode(b"entropy").decode()})
+    assert (tmp_path / "dev/urandom").read_bytes() == b"entropy"
+
+
+def test_clock_is_set_only_when_it_is_off(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock: list[float] = []
+    monkeypatch.setattr(time, "clock_settime", lambda _clock, now: clock.append(now))
+    applying.apply(machine, {"time": time.time()})
+    assert clock == []
+    applying.apply(machine, {"time": 2_000_000_000.0})
+    assert clock == [2_000_000_000.0]
+
+
+def test_certificates_are_trusted_once_and_removed_for_real(
+    machine: Machine, commands: Commands, tmp_path: Path, certificate: str
+) -> None:
+    applying.apply(machine, {"ca": certificate + certificate})
+    applying.apply(machine, {"ca": certificate + certificate})
+    directory = tmp_path / "usr/local/share/ca-certificates"
+    assert len(list(directory.iterdir())) == 2
+    assert commands.ran == [["update-ca-certificates"]]
+    policy = tmp_path / "etc/chromium/policies/managed/lebureau-ca.json"
+    assert len(json.loads(policy.read_text())["CACertificates"]) == 2
+    applying.apply(machine, {"ca": ""})
+    assert list(directory.iterdir()) == []
+    assert json.loads(policy.read_text())["CACertificates"] == []
+
+
+def test_answers_are_one_json_line(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer_apply(machine, json.dumps({"hostname": "atlas"})) == 0
+    answer = capsys.readouterr().out
+    assert answer.count("\n") == 1
+    assert json.loads(answer)["ok"] is True
+
+
+@pytest.mark.parametrize("request_", ["", "[]", '{"door": "secret-in-the-clear"', '{"door": "zz"}'])
+def test_failures_are_told_without_quoting_the_request(
+    machine: Machine, capsys: pytest.CaptureFixture[str], request_: str
+) -> None:
+    assert answer_apply(machine, request_) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert "secret" not in answer["error"]
+
+
+def test_boot_takes_over_the_credentials(
+    machine: Machine, commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (tmp_path / HOST_KEY).unlink()
+    credentials = tmp_path / "run/credentials/@system"
+    credentials.mkdir(parents=True)
+    (credentials / "lebureau.authorized_key").write_text(PUBLIC_KEY)
+    (credentials / "lebureau.hostname").write_text("atlas")
+    booting.boot(machine)
+    assert (tmp_path / "etc/ssh/authorized_keys.d/agent").read_text() == PUBLIC_KEY + "\n"
+    assert (tmp_path / "etc/hostname").read_text() == "atlas\n"
+    assert commands.keys_made == 1
+
+
+def test_boot_keeps_the_host_key_and_needs_no_credentials(
+    machine: Machine, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    booting.boot(machine)
+    assert commands.ran == []
+
+
+@pytest.mark.parametrize(("disk", "grown"), [(41_943_040, True), (10_002_048, False)])
+def test_root_grows_only_when_the_disk_is_larger(
+    machine: Machine, commands: Commands, tmp_path: Path, disk: int, grown: bool
+) -> None:
+    block = tmp_path / "sys/block/vda"
+    (block / "vda3").mkdir(parents=True)
+    (block / "size").write_text(f"{disk}\n")
+    (block / "vda3/start").write_text("2048\n")
+    (block / "vda3/size").write_text("9998000\n")
+    assert growing.grow(machine) is grown
+    assert (["growpart", "/dev/vda", "3"] in commands.ran) is grown
+
+
+def test_merge_replaces_lists_and_keeps_the_base() -> None:
+    base = {"a": {"b": [1], "c": 2}}
+    assert merge(base, {"a": {"b": [9]}, "d": None}) == {"a": {"b": [9], "c": 2}, "d": None}
+    assert base == {"a": {"b": [1], "c": 2}}
+
+
+def test_the_command_knows_its_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lebureau_guest.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["lebureau-guest", "fly"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert main() == 2
+    assert "apply" in capsys.readouterr().err
