@@ -95,10 +95,10 @@ def test_the_machines_certificate_authorities_are_trusted_unless_others_are_name
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
     monkeypatch.setattr(cli, "SYSTEM_CA", bundle)
-    monkeypatch.setenv("SSL_CERT_FILE", "/own.pem")
-    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
+    environment = {"SSL_CERT_FILE": "/own.pem"}
+    monkeypatch.setattr(os, "environ", environment)
     cli.trust_what_the_host_trusts()
-    assert os.environ["SSL_CERT_FILE"] == os.environ["NODE_EXTRA_CA_CERTS"] == "/own.pem"
+    assert environment == {"SSL_CERT_FILE": "/own.pem", "NODE_EXTRA_CA_CERTS": "/own.pem"}
 
 
 def test_a_wrong_setting_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys):
