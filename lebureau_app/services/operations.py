@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -72,6 +72,13 @@ async def busy_desktops() -> set[str]:
     async with db.reading() as session:
         query = select(Operation.desktop_id).where(col(Operation.status).in_(ACTIVE))
         return set(await session.exec(query))
+
+
+async def count_by_status() -> dict[str, int]:
+    """How many operations there are of each status."""
+    async with db.reading() as session:
+        rows = await session.exec(select(Operation.status, func.count()).group_by(Operation.status))
+        return dict(rows.all())
 
 
 def enqueue(

@@ -11,8 +11,8 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from lebureau_app.errors import RateLimited, WrongCredentials
-from lebureau_app.settings import get_settings
 from lebureau_app.services.vault import digest
+from lebureau_app.settings import get_settings
 
 FAILED_SIGN_INS = RateLimitItemPerMinute(10, 5)
 

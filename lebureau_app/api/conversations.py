@@ -1,0 +1,149 @@
+"""Talking to the agents: chat, runs, messages, conversations."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from lebureau_app.api.dependencies import (
+    DEFAULT_LIMIT,
+    Cursor,
+    DesktopId,
+    Limit,
+    Reader,
+    WorkspaceFilter,
+    Writer,
+    well_formed,
+)
+from lebureau_app.api.idempotent import Key, create_once, response
+from lebureau_app.api.listing import listing
+from lebureau_app.api.schemas import Chat, Empty
+from lebureau_app.api.sse import frame, stream, tune_in, wants_events
+from lebureau_app.models import ENDED
+from lebureau_app.services import conversations, events, present
+from lebureau_app.services.access import Caller
+from lebureau_app.services.events import Told
+from lebureau_app.services.idempotency import Answer
+
+router = APIRouter(prefix="/api", tags=["conversations"])
+
+
+@router.post("/desktops/{desktop_id}/chat", status_code=202)
+async def chat(
+    request: Request, caller: Writer, desktop_id: DesktopId, payload: Chat, key: Key = None
+) -> Response:
+    """Give the agent a message.
+
+    With `wait` the answer is held until the run has ended (200, with `run`) or the time is over;
+    with `Accept: text/event-stream` the run's events are the answer.
+    """
+
+    async def send() -> Answer:
+        sent = await conversations.send(
+            caller, desktop_id, payload.message, payload.conversation_id
+        )
+        body = {
+            "message": present.message(sent.message),
+            "conversationId": sent.conversation.id,
+            "runId": sent.run.id,
+        }
+        return Answer(202, body)
+
+    if wants_events(request):
+        caller.need_scope("read")
+        begun = await events.newest_id()
+        answer = await create_once(request, caller, key, payload, send)
+        return stream(_run_frames(caller, answer.body["runId"], begun))
+    answer = await create_once(request, caller, key, payload, send)
+    if payload.wait:
+        run = await conversations.wait_for_run(caller, answer.body["runId"], payload.wait)
+        status = 200 if run.status in ENDED else 202
+        return JSONResponse({**answer.body, "run": present.run(run)}, status)
+    return response(answer)
+
+
+@router.post("/desktops/{desktop_id}/chat/abort", status_code=202)
+async def abort(
+    caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
+) -> dict[str, Any]:
+    """Stop the run that is under way; `run` is null where there is none."""
+    run = await conversations.abort(caller, desktop_id)
+    return {"run": present.run(run) if run else None}
+
+
+@router.get("/runs/{run_id}")
+async def get_run(caller: Reader, run_id: str) -> dict[str, Any]:
+    """One run."""
+    return present.run(await conversations.get_run(caller, well_formed(run_id)))
+
+
+@router.get("/desktops/{desktop_id}/messages")
+async def list_messages_of_desktop(
+    caller: Reader, desktop_id: DesktopId, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """What was said with a desktop's agent, newest first; also of destroyed desktops."""
+    page = await conversations.messages(caller, desktop_id=desktop_id, limit=limit, cursor=cursor)
+    return listing(page, present.message)
+
+
+@router.get("/conversations")
+async def list_conversations(
+    caller: Reader,
+    workspace_id: WorkspaceFilter = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """The caller's conversations, newest first."""
+    page = await conversations.list_conversations(
+        caller, workspace_id=workspace_id, limit=limit, cursor=cursor
+    )
+    return listing(page, present.conversation)
+
+
+@router.get("/conversations/{conversation_id}/messages")
+async def list_messages(
+    caller: Reader, conversation_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """One conversation, newest first."""
+    page = await conversations.messages(
+        caller, conversation_id=well_formed(conversation_id), limit=limit, cursor=cursor
+    )
+    return listing(page, present.message)
+
+
+async def _run_frames(caller: Caller, run_id: str, begun: int) -> AsyncIterator[bytes]:
+    """The events of one run after the event `begun`, until it has ended."""
+    async with events.bus.subscribe() as listener:
+        replayed = [
+            told for told in await events.since(caller, begun) or [] if _is_of(told, run_id)
+        ]
+        for told in replayed:
+            yield frame(told.type, told.data, told.id)
+        run = await conversations.get_run(caller, run_id)
+        if run.status in ENDED:
+            if not replayed or not _is_end(replayed[-1]):
+                yield frame("run.updated", present.run(run))
+            return
+        seen = {told.id for told in replayed}
+        async for told in tune_in(caller, listener):
+            if told is None:
+                yield b": still working\n\n"
+            elif told.type == "resync":
+                run = await conversations.get_run(caller, run_id)
+                yield frame("resync", {})
+                yield frame("run.updated", present.run(run))
+                if run.status in ENDED:
+                    return
+            elif _is_of(told, run_id) and (told.id is None or told.id not in seen):
+                yield frame(told.type, told.data, told.id)
+                if _is_end(told):
+                    return
+
+
+def _is_of(told: Told, run_id: str) -> bool:
+    return (told.data.get("id") if told.type == "run.updated" else told.data.get("runId")) == run_id
+
+
+def _is_end(told: Told) -> bool:
+    return told.type == "run.updated" and told.data["status"] in ENDED

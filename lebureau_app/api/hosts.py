@@ -1,0 +1,23 @@
+"""Tiers, and the hosts that carry them."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from lebureau_app.api.dependencies import Reader
+from lebureau_app.api.listing import whole
+from lebureau_app.services import hosts, present, tiers
+
+router = APIRouter(prefix="/api", tags=["hosts"])
+
+
+@router.get("/tiers")
+async def list_tiers(caller: Reader) -> dict[str, Any]:
+    """The tiers, and whether a host can carry one more of each."""
+    return whole([present.tier(tier, await hosts.why_not(tier)) for tier in tiers.tiers()])
+
+
+@router.get("/hosts")
+async def list_hosts(caller: Reader) -> dict[str, Any]:
+    """The hosts, and what they have left."""
+    return whole([present.host(host) for host in await hosts.list_hosts(caller)])

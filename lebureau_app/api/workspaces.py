@@ -1,0 +1,27 @@
+"""Workspaces."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from lebureau_app.api.dependencies import DEFAULT_LIMIT, Cursor, Limit, Reader, well_formed
+from lebureau_app.api.listing import listing
+from lebureau_app.services import present, workspaces
+
+router = APIRouter(prefix="/api/workspaces", tags=["workspaces"])
+
+
+@router.get("")
+async def list_workspaces(
+    caller: Reader, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """The caller's workspaces."""
+    page = await workspaces.list_workspaces(caller, limit=limit, cursor=cursor)
+    return listing(page, lambda row: present.workspace(row, caller.roles[row.id]))
+
+
+@router.get("/{workspace_id}")
+async def get_workspace(caller: Reader, workspace_id: str) -> dict[str, Any]:
+    """One workspace."""
+    row = await workspaces.get(caller, well_formed(workspace_id))
+    return present.workspace(row, caller.roles[row.id])

@@ -1,0 +1,82 @@
+"""Using a desktop: a command, a picture of its screen, the doors to screen and terminal."""
+
+from lebureau_app.errors import DesktopDestroyed, DesktopNotRunning
+from lebureau_app.guest.door import Door
+from lebureau_app.guest.ssh import Completed
+from lebureau_app.models import Desktop, Role, Status
+from lebureau_app.services import desktops
+from lebureau_app.services.access import Caller
+from lebureau_app.services.live import live
+
+LIGHTS = {"vnc": "screen", "terminal": "terminal"}
+
+
+async def execute(caller: Caller, desktop_id: str, command: str, timeout: float) -> Completed:
+    """Run a command by `bash -lc` as user `agent` in its home.
+
+    Args:
+        caller: Who runs it; an operator.
+        desktop_id: Where.
+        command: One string for the shell.
+        timeout: Seconds.
+
+    Raises:
+        DesktopNotRunning: It does not run.
+        ChannelNotReady: It cannot be reached yet.
+        GuestError: It did not answer as it should.
+    """
+    caller.need_scope("write")
+    desktop = await _running(caller, desktop_id, Role.OPERATOR)
+    return await live().run(desktop.id, command, timeout)
+
+
+async def screenshot(caller: Caller, desktop_id: str, width: int | None) -> bytes:
+    """The screen now, as PNG, `width` pixels wide if given; for every member.
+
+    Raises:
+        DesktopNotRunning: It does not run.
+        ChannelNotReady: The screen is not ready.
+        GuestError: The screen did not answer as it should.
+    """
+    caller.need_scope("read")
+    desktop = await _running(caller, desktop_id, Role.VIEWER)
+    return await live().screenshot(desktop.id, width)
+
+
+async def door(caller: Caller, desktop_id: str, channel: str, mode: str) -> Door:
+    """The way to a channel for somebody who may use it that way.
+
+    Args:
+        caller: Who wants to go through.
+        desktop_id: Where to.
+        channel: `vnc` or `terminal`.
+        mode: `control` or `view`.
+
+    Raises:
+        DesktopNotFound: Not the caller's.
+        Forbidden: The role does not allow this mode.
+        DesktopNotRunning: It does not run.
+        ChannelNotReady: The channel's light is not ready.
+    """
+    desktop = await _running(caller, desktop_id, role_for(mode))
+    return await live().door(desktop.id, LIGHTS[channel])
+
+
+def role_for(mode: str) -> Role:
+    """The role that a mode needs."""
+    return Role.OPERATOR if mode == "control" else Role.VIEWER
+
+
+def mode_for(caller: Caller, desktop: Desktop) -> str:
+    """What a caller may do with a desktop who did not say what they want."""
+    return "view" if caller.roles.get(desktop.workspace_id) == Role.VIEWER else "control"
+
+
+async def _running(caller: Caller, desktop_id: str, role: Role) -> Desktop:
+    desktop = await desktops.get(caller, desktop_id)
+    caller.need_role(desktop.workspace_id, role)
+    if desktop.status == Status.DESTROYED:
+        raise DesktopDestroyed
+    if desktop.status != Status.RUNNING:
+        raise DesktopNotRunning(f"This desktop is {desktop.status}.")
+    return desktop
