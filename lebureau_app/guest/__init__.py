@@ -1,0 +1,1 @@
+"""How we speak with a desktop from outside."""
