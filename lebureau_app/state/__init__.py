@@ -1,0 +1,1 @@
+"""Reflex states: thin. They call services and assign vars."""

@@ -1,0 +1,170 @@
+"""A desktop: what is it doing, and do I want to step in?"""
+
+import reflex as rx
+
+from lebureau_app.components import parts
+from lebureau_app.components.shell import shell
+from lebureau_app.components.streams import chat, screen, terminal, workbench
+from lebureau_app.state.desktop import DesktopState
+
+_DESKTOP = DesktopState.desktop
+
+
+def page() -> rx.Component:
+    """The screen, the terminal and the chat of one desktop, under its lights."""
+    return shell(
+        "Desktop",
+        rx.cond(
+            DesktopState.found,
+            rx.fragment(
+                _bar(),
+                parts.problem(DesktopState.problem, DesktopState.dismiss),
+                _doing(),
+                rx.cond(
+                    _DESKTOP.name != "",
+                    _panels(),
+                    rx.el.p("Reading the desktop …", class_name="lb-quiet"),
+                ),
+                _destroy_dialog(),
+            ),
+            parts.empty(
+                "There is no such desktop.",
+                "It may belong to another workspace, or the address is wrong.",
+                rx.link(parts.button("Mission Control"), href="/"),
+            ),
+        ),
+        wide=True,
+    )
+
+
+def _bar() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1(_DESKTOP.name),
+        parts.status(_DESKTOP.tone, _DESKTOP.word, id="desktop-status"),
+        parts.since(_DESKTOP),
+        parts.lights(DesktopState.lights),
+        rx.el.span(class_name="lb-grow"),
+        rx.cond(DesktopState.may_operate & ~_DESKTOP.destroyed, _actions()),
+        class_name="lb-desktop-bar",
+    )
+
+
+def _actions() -> rx.Component:
+    return rx.el.div(
+        rx.cond(
+            _DESKTOP.screen_ready,
+            rx.cond(
+                DesktopState.control,
+                parts.button(
+                    "Hand back",
+                    icon="eye",
+                    on_click=DesktopState.take_control(False),
+                    id="hand-back",
+                ),
+                parts.button(
+                    "Take control",
+                    icon="mouse-pointer-2",
+                    look="solid",
+                    on_click=DesktopState.take_control(True),
+                    id="take-control",
+                ),
+            ),
+        ),
+        rx.cond(
+            _DESKTOP.can_start,
+            parts.button(
+                "Start",
+                icon="play",
+                look="solid",
+                on_click=DesktopState.start(_DESKTOP.id),
+                id="start",
+            ),
+        ),
+        rx.cond(
+            _DESKTOP.can_stop,
+            parts.button("Stop", icon="square", on_click=DesktopState.stop(_DESKTOP.id), id="stop"),
+        ),
+        _more(),
+        class_name="lb-actions",
+    )
+
+
+def _more() -> rx.Component:
+    return rx.dropdown_menu.root(
+        rx.dropdown_menu.trigger(
+            rx.el.button(
+                rx.icon("ellipsis", size=16),
+                type="button",
+                class_name="lb-icon",
+                aria_label="More",
+                id="more",
+            )
+        ),
+        rx.dropdown_menu.content(
+            rx.dropdown_menu.item(
+                "Restart",
+                on_select=DesktopState.restart(_DESKTOP.id),
+                disabled=~_DESKTOP.can_restart,
+            ),
+            rx.dropdown_menu.item(
+                "Cancel what is being done",
+                on_select=DesktopState.cancel(_DESKTOP.id),
+                disabled=~_DESKTOP.busy,
+            ),
+            rx.dropdown_menu.separator(),
+            parts.menu_label(_DESKTOP.tier, " · ", _DESKTOP.size),
+            rx.cond(_DESKTOP.usage != "", parts.menu_label(_DESKTOP.usage)),
+            parts.menu_label(rx.el.code(_DESKTOP.id)),
+            rx.dropdown_menu.separator(),
+            rx.dropdown_menu.item(
+                "Destroy …",
+                color="red",
+                on_select=DesktopState.ask_to_destroy(True),
+                disabled=~_DESKTOP.can_destroy,
+            ),
+            size="1",
+        ),
+    )
+
+
+def _doing() -> rx.Component:
+    return rx.el.div(
+        rx.el.span(_DESKTOP.line, class_name="lb-line", id="desktop-line"),
+        parts.progress(_DESKTOP.percent),
+        rx.el.span(class_name="lb-grow"),
+        rx.cond(
+            _DESKTOP.running,
+            parts.curl("POST", "/api/desktops/" + _DESKTOP.id + "/chat", '{"message": "…"}'),
+            parts.curl("POST", "/api/desktops/" + _DESKTOP.id + "/start"),
+        ),
+        class_name="lb-doing",
+    )
+
+
+def _panels() -> rx.Component:
+    sockets = "/ws/desktops/" + _DESKTOP.id
+    return workbench(
+        screen(
+            path=sockets + "/vnc",
+            control=DesktopState.control,
+            ready=_DESKTOP.screen_ready,
+            waiting=_DESKTOP.screen_waiting,
+        ),
+        terminal(
+            path=sockets + "/terminal",
+            ready=_DESKTOP.terminal_ready,
+            waiting=_DESKTOP.terminal_waiting,
+        ),
+        chat(desktop_id=_DESKTOP.id, note=_DESKTOP.chat_note, disabled=_DESKTOP.chat_closed),
+    )
+
+
+def _destroy_dialog() -> rx.Component:
+    return parts.confirm_by_name(
+        asking=DesktopState.destroying,
+        name=_DESKTOP.name,
+        matches=DesktopState.name_matches,
+        on_ask=DesktopState.ask_to_destroy,
+        on_type=DesktopState.type_name,
+        on_confirm=DesktopState.destroy,
+    )

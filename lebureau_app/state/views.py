@@ -1,0 +1,447 @@
+"""What pages show, ready to be shown: words, tones and sentences made from the JSON of api.md."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+GIB = 1 << 30
+
+TASK_WORDS = {
+    "creating": "Creating",
+    "starting": "Starting",
+    "stopping": "Stopping",
+    "restarting": "Restarting",
+    "hibernating": "Hibernating",
+    "destroying": "Destroying",
+    "snapshotting": "Taking a snapshot",
+    "restoring": "Restoring",
+    "reconfiguring": "Reconfiguring",
+}
+_STATUS_TONES = {"running": "ready", "provisioning": "working", "error": "failed"}
+_LIGHT_WORDS = {"off": "off", "starting": "starting", "ready": "ready", "failed": "failed"}
+_LIGHT_TONES = {"off": "off", "starting": "working", "ready": "ready", "failed": "failed"}
+_WAITING = {
+    "screen": "The screen is not up yet.",
+    "terminal": "The terminal is not up yet.",
+    "agent": "The agent is not up yet: it reads your message as soon as it is.",
+}
+
+
+@dataclass(frozen=True)
+class ProblemView:
+    """An error in place; an empty message means there is none."""
+
+    message: str = ""
+    hint: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class NoticeView:
+    """What just happened, and what takes it back; `id` tells one from the next."""
+
+    id: int = 0
+    text: str = ""
+    desktop_id: str = ""
+    undo: str = ""
+
+
+@dataclass(frozen=True)
+class LightView:
+    """How one channel of a desktop is, and why."""
+
+    channel: str
+    tone: str
+    word: str
+    reason: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class DesktopView:
+    """A desktop as a row, a tile or a page shows it.
+
+    Attributes:
+        tone: Which of the meanings of the look: ready, working, failed, needs, off.
+        line: What it is doing, in one line.
+        since: When its state began, RFC 3339, or empty.
+        percent: Of the step under way, -1 where nobody knows.
+    """
+
+    id: str = ""
+    name: str = ""
+    tier: str = ""
+    size: str = ""
+    status: str = ""
+    tone: str = "off"
+    word: str = ""
+    line: str = ""
+    since: str = ""
+    percent: int = -1
+    live: bool = False
+    picture_note: str = ""
+    labels: list[str] = field(default_factory=list)
+    agent: str = ""
+    usage: str = ""
+    busy: bool = False
+    running: bool = False
+    failed: bool = False
+    destroyed: bool = False
+    can_start: bool = False
+    can_stop: bool = False
+    can_restart: bool = False
+    can_destroy: bool = False
+    screen_ready: bool = False
+    screen_waiting: str = ""
+    terminal_ready: bool = False
+    terminal_waiting: str = ""
+    chat_note: str = ""
+    chat_closed: bool = False
+    lights: list[LightView] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TierView:
+    """A tier as a card of the New Computer dialog."""
+
+    id: str
+    name: str
+    size: str
+    price: str
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One of the three steps of the first visit."""
+
+    title: str
+    tone: str
+    word: str
+    detail: str
+    href: str = ""
+    action: str = ""
+
+
+def desktop(shown: dict[str, Any]) -> DesktopView:
+    """A desktop of api.md as pages show it."""
+    task, status = shown["task"], shown["status"]
+    running = status == "running"
+    gone = status == "destroyed"
+    idle = not task and not gone
+    readiness = shown["readiness"]
+    progress = shown["progress"] or {}
+    return DesktopView(
+        id=shown["id"],
+        name=shown["name"],
+        tier=shown["tier"].capitalize(),
+        size=size(shown["vcpus"], shown["memory"], shown["disk"]),
+        status=status,
+        tone=tone(shown),
+        word=TASK_WORDS.get(task or "", status.capitalize()),
+        line=line(shown),
+        since=(shown["startedAt"] or "") if running and not task else "",
+        percent=round(progress["percent"]) if progress.get("percent") is not None else -1,
+        live=running and readiness.get("screen") == "ready",
+        picture_note=_picture_note(shown),
+        labels=[f"{key}:{value}" for key, value in sorted(shown["labels"].items())],
+        agent=shown["agent"],
+        usage=usage(shown["usage"]),
+        busy=bool(task),
+        running=running,
+        failed=status == "error",
+        destroyed=gone,
+        can_start=idle and status in ("stopped", "hibernated", "error"),
+        can_stop=status in ("running", "error", "provisioning")
+        and task not in ("stopping", "destroying"),
+        can_restart=idle and running,
+        can_destroy=not gone and task != "destroying",
+        screen_ready=running and readiness.get("screen") == "ready",
+        screen_waiting=_waiting(shown, "screen"),
+        terminal_ready=running and readiness.get("terminal") == "ready",
+        terminal_waiting=_waiting(shown, "terminal"),
+        chat_note=_chat_note(shown),
+        chat_closed=not running or shown["agent"] == "none",
+        lights=[light(channel, state) for channel, state in readiness.items()],
+    )
+
+
+def tone(shown: dict[str, Any]) -> str:
+    """Which meaning the state of a desktop has."""
+    if shown["needsAttention"] and shown["status"] != "error":
+        return "needs"
+    return "working" if shown["task"] else _STATUS_TONES.get(shown["status"], "off")
+
+
+def line(shown: dict[str, Any]) -> str:
+    """What a desktop is doing, in one line."""
+    progress = shown["progress"] or {}
+    if shown["task"]:
+        return progress.get("message") or progress.get("step") or "Waiting for its turn"
+    if shown["status"] in ("error", "stopped") and shown["statusMessage"]:
+        return shown["statusMessage"]
+    if shown["status"] == "running":
+        return shown["activity"] or "Idle"
+    return {"stopped": "Its disk is kept", "hibernated": "Wakes on a message"}.get(
+        shown["status"], ""
+    )
+
+
+def light(channel: str, state: str, reason: str = "", next_step: str = "") -> LightView:
+    """The light of one channel."""
+    return LightView(channel, _LIGHT_TONES[state], _LIGHT_WORDS[state], reason, next_step)
+
+
+def explained(explanation: dict[str, Any]) -> list[LightView]:
+    """The lights with their reasons, from the answer of `explain`."""
+    return [
+        light(each["channel"], each["state"], each["reason"], each["nextStep"])
+        for each in explanation["channels"]
+    ]
+
+
+def tier(shown: dict[str, Any]) -> TierView:
+    """A tier of api.md as a card."""
+    return TierView(
+        id=shown["id"],
+        name=shown["name"],
+        size=size(shown["vcpus"], shown["memory"], shown["disk"]),
+        price=price(shown["price"]),
+        available=shown["available"],
+        reason=shown["reason"] or "",
+    )
+
+
+def size(vcpus: int, memory: int, disk: int) -> str:
+    """vCPUs, memory and disk (bytes) in a few words."""
+    return f"{vcpus} vCPU · {gigabytes(memory)} memory · {gigabytes(disk)} disk"
+
+
+def gigabytes(size_in_bytes: int) -> str:
+    """Bytes as GB, where a GB is a GiB as in the tiers."""
+    amount = size_in_bytes / GIB
+    return f"{amount:.0f} GB" if amount >= 10 or amount == int(amount) else f"{amount:.1f} GB"
+
+
+def price(money: dict[str, str]) -> str:
+    """A monthly price in words."""
+    amount = float(money["amount"])
+    return f"{money['currency']} {amount:.0f} a month" if amount else "Free"
+
+
+def usage(used: dict[str, Any]) -> str:
+    """Tokens and cost in a few words; empty where nothing was used."""
+    tokens = used["inputTokens"] + used["outputTokens"]
+    if not tokens:
+        return ""
+    cost = used["cost"]
+    return f"{tokens:,} tokens · {cost['currency']} {cost['amount']}"
+
+
+def _picture_note(shown: dict[str, Any]) -> str:
+    if shown["status"] == "running":
+        return "Its screen is coming up" if not shown["task"] else ""
+    return {"stopped": "Switched off", "error": "Needs a look", "hibernated": "Asleep"}.get(
+        shown["status"], "Not there yet"
+    )
+
+
+def _waiting(shown: dict[str, Any], channel: str) -> str:
+    if shown["task"]:
+        return f"{TASK_WORDS.get(shown['task'], 'Working')}: {line(shown)}"
+    if shown["status"] == "running":
+        return _WAITING[channel]
+    return {
+        "stopped": f"This desktop is stopped. Start it to have its {channel}.",
+        "error": "This desktop has failed. Restart it, or look at its lights for the reason.",
+        "destroyed": "This desktop has been destroyed. Its conversation is kept.",
+    }.get(shown["status"], "This desktop is being made.")
+
+
+def _chat_note(shown: dict[str, Any]) -> str:
+    if shown["agent"] == "none":
+        return "This desktop was made without an agent. Its screen and terminal are all yours."
+    if shown["status"] == "destroyed":
+        return "This desktop has been destroyed. What was said is kept."
+    if shown["status"] != "running":
+        return "The agent hears you once the desktop runs."
+    if shown["readiness"].get("agent") != "ready":
+        return _WAITING["agent"]
+    return ""
+
+
+@dataclass(frozen=True)
+class ModelKeyView:
+    """A provider key as a row: never the key itself."""
+
+    id: str
+    name: str
+    provider: str
+    ending: str
+    detail: str
+    tone: str
+    word: str
+    used: str
+
+
+@dataclass(frozen=True)
+class ApiKeyView:
+    """An API key as a row."""
+
+    id: str
+    name: str
+    ending: str
+    scopes: str
+    created: str
+    expires: str
+    used: str
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A signed-in browser as a row."""
+
+    id: str
+    browser: str
+    address: str
+    seen: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """A golden image as a row."""
+
+    id: str
+    title: str
+    tone: str
+    word: str
+    detail: str
+    created: str
+    percent: int
+
+
+@dataclass(frozen=True)
+class HostView:
+    """A machine that carries desktops."""
+
+    name: str
+    tone: str
+    word: str
+    accelerator: str
+    note: str
+    memory: str
+    memory_percent: int
+    disk: str
+    disk_percent: int
+    desktops: str
+
+
+_KEY_TONES = {"valid": "ready", "invalid": "failed", "untested": "off"}
+_KEY_WORDS = {"valid": "Works", "invalid": "Rejected", "untested": "Not tested"}
+_IMAGE_TONES = {"ready": "ready", "failed": "failed", "missing": "off"}
+_PROVIDERS = {
+    "anthropic": "Anthropic",
+    "openai": "OpenAI",
+    "openrouter": "OpenRouter",
+    "openai-compatible": "OpenAI-compatible",
+}
+_BROWSERS = ("Edg", "Firefox", "Chrome", "Safari")
+_SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux")
+
+
+def model_key(shown: dict[str, Any]) -> ModelKeyView:
+    """A provider key of api.md as a row."""
+    return ModelKeyView(
+        id=shown["id"],
+        name=shown["name"],
+        provider=_PROVIDERS.get(shown["provider"], shown["provider"]),
+        ending=f"…{shown['last4']}" if shown["last4"] else "no key",
+        detail=" · ".join(each for each in (shown["model"], shown["baseUrl"]) if each),
+        tone=_KEY_TONES.get(shown["status"], "off"),
+        word=_KEY_WORDS.get(shown["status"], shown["status"]),
+        used=day(shown["lastUsedAt"], "never used"),
+    )
+
+
+def api_key(shown: dict[str, Any]) -> ApiKeyView:
+    """An API key of api.md as a row."""
+    return ApiKeyView(
+        id=shown["id"],
+        name=shown["name"],
+        ending=f"lb_…{shown['last4']}",
+        scopes=", ".join(shown["scopes"]),
+        created=day(shown["createdAt"]),
+        expires=day(shown["expiresAt"], "never"),
+        used=day(shown["lastUsedAt"], "never"),
+    )
+
+
+def session(shown: dict[str, Any]) -> SessionView:
+    """A session of api.md as a row."""
+    agent = shown["userAgent"]
+    browser = next((name for name in _BROWSERS if name in agent), "")
+    system = next((name for name in _SYSTEMS if name in agent), "")
+    named = " on ".join(part for part in ("Edge" if browser == "Edg" else browser, system) if part)
+    return SessionView(
+        id=shown["id"],
+        browser=named or agent[:40] or "A browser",
+        address=shown["address"],
+        seen=moment(shown["lastSeenAt"]),
+        current=shown["current"],
+    )
+
+
+def image(shown: dict[str, Any]) -> ImageView:
+    """A golden image of api.md as a row."""
+    progress = shown["progress"] or {}
+    percent = progress.get("percent")
+    detail = shown["error"] or progress.get("message") or progress.get("step") or ""
+    size_of = gigabytes(shown["size"]) if shown["size"] else ""
+    return ImageView(
+        id=shown["id"],
+        title=f"{shown['suite'].capitalize()} · {shown['profile']}",
+        tone=_IMAGE_TONES.get(shown["status"], "working"),
+        word=shown["status"].capitalize(),
+        detail=detail or size_of,
+        created=day(shown["createdAt"], ""),
+        percent=round(percent) if percent is not None else -1,
+    )
+
+
+def host(shown: dict[str, Any]) -> HostView:
+    """A host of api.md."""
+    return HostView(
+        name=shown["name"],
+        tone="ready" if shown["online"] else "failed",
+        word="Online" if shown["online"] else "Offline",
+        accelerator=accelerator(shown["accelerator"]),
+        note=shown.get("note") or "",
+        memory=f"{gigabytes(shown['memoryFree'])} of {gigabytes(shown['memoryTotal'])} free",
+        memory_percent=_used(shown["memoryFree"], shown["memoryTotal"]),
+        disk=f"{gigabytes(shown['diskFree'])} of {gigabytes(shown['diskTotal'])} free",
+        disk_percent=_used(shown["diskFree"], shown["diskTotal"]),
+        desktops=f"{shown['desktops']} running · {shown['vcpus']} vCPU",
+    )
+
+
+def accelerator(name: str) -> str:
+    """How the host runs machines, in words."""
+    return {
+        "kvm": "KVM: full speed",
+        "tcg": "TCG: without KVM, several times slower",
+    }.get(name, name)
+
+
+def day(time: str | None, missing: str = "") -> str:
+    """The day of an RFC 3339 time."""
+    return time[:10] if time else missing
+
+
+def moment(time: str | None) -> str:
+    """An RFC 3339 time to the minute, in UTC."""
+    return f"{time[:10]} {time[11:16]} UTC" if time else ""
+
+
+def _used(free: int, total: int) -> int:
+    return round(100 * (total - free) / total) if total else 0
