@@ -6,6 +6,7 @@ trusted: it cannot lead us elsewhere by a redirect, nor fill our memory with one
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,7 +72,7 @@ async def connect(
     except TimeoutError:
         raise GuestError(f"The desktop's door did not answer within {timeout:g} s.") from None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = os.strerror(error.errno).lower() if error.errno else "no connection"
         raise GuestError(f"The desktop's door cannot be reached: {reason}.") from None
     except (InvalidHandshake, ValueError) as error:
         raise GuestError(f"The desktop's door does not speak WebSocket: {error}.") from None

@@ -6,6 +6,7 @@ A proxy that the host itself has to use would be dialled here too.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +133,7 @@ class Dialer:
                 "Try again later.",
             ) from None
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
+            reason = os.strerror(error.errno).lower() if error.errno else "no connection"
             raise Refusal(
                 502,
                 "connection_refused"
