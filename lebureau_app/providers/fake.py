@@ -24,6 +24,9 @@ from lebureau_app.providers.base import (
 CLOSED = Endpoint("127.0.0.1", 1)
 """Where nobody listens: the port of tcpmux (RFC 1078), which no system starts any more."""
 
+HOST_KEY_PATH = "/etc/ssh/ssh_host_ed25519_key.pub"
+HOST_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZha2UgZmFrZSBmYWtlIGZha2UgZmFrZSBmYWtl fake\n"
+
 
 @dataclass(frozen=True, slots=True)
 class FakeBehaviour:
@@ -86,7 +89,7 @@ class FakeProvider(Provider):
     Args:
         behaviour: How every machine behaves; `behaviours` may say otherwise for one desktop.
         endpoints: Guest port to a real endpoint that stands in for every machine's.
-        files: Guest path to what `read_guest_file` answers.
+        files: Guest path to what `read_guest_file` answers, beside an SSH host key.
         vcpus: Virtual CPUs of the simulated host.
         memory: Bytes of memory of the simulated host.
         disk: Bytes of disk of the simulated host.
@@ -112,7 +115,7 @@ class FakeProvider(Provider):
         self.behaviours: dict[str, FakeBehaviour] = {}
         self.machines: dict[str, FakeMachine] = {}
         self._endpoints = dict(endpoints or {})
-        self._files = dict(files or {})
+        self._files = {HOST_KEY_PATH: HOST_KEY, **(files or {})}
         self._vcpus, self._memory, self._disk = vcpus, memory, disk
         self._clock, self._sleep = clock, sleep
 
@@ -137,17 +140,13 @@ class FakeProvider(Provider):
     async def check(self, spec: MachineSpec) -> None:
         """Refuse what the simulated host cannot carry."""
         behaviour = await self._begin("check", spec.desktop_id)
-        if behaviour.full:
-            raise NoCapacity
-        (host,) = (await self.capacity()).hosts
-        if spec.memory > host.memory_free or spec.disk > host.disk_free:
-            raise NoCapacity("The simulated host has no room for another desktop of this size.")
+        await self._require_room(spec, behaviour)
 
     async def create(self, spec: MachineSpec) -> str:
         """Make a simulated machine, switched off."""
-        await self._begin("create", spec.desktop_id)
+        behaviour = await self._begin("create", spec.desktop_id)
         if spec.desktop_id not in self.machines:
-            await self.check(spec)
+            await self._require_room(spec, behaviour)
             self.machines[spec.desktop_id] = FakeMachine(spec, ref=str(uuid4()))
         return self.machines[spec.desktop_id].ref
 
@@ -257,6 +256,11 @@ class FakeProvider(Provider):
         if verb in behaviour.broken:
             raise ProviderError(f"The fake provider fails every “{verb}”, as it was told to.")
         return behaviour
+
+    async def _require_room(self, spec: MachineSpec, behaviour: FakeBehaviour) -> None:
+        (host,) = (await self.capacity()).hosts
+        if behaviour.full or spec.memory > host.memory_free or spec.disk > host.disk_free:
+            raise NoCapacity("The simulated host has no room for another desktop of this size.")
 
     def _proved(self, desktop_id: str, ref: str) -> FakeMachine:
         machine = self.machines.get(desktop_id)

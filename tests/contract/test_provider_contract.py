@@ -20,7 +20,8 @@ from lebureau_app.providers.fake import FakeProvider
 from lebureau_app.providers.qemu import processes
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
-from tests.contract.tiny_guest import make_image
+from tests.support.eventually import eventually
+from tests.support.tiny_guest import make_image
 
 DESKTOP = "dsk_01J00000000000000000000000"
 OTHER = "dsk_01J00000000000000000000001"
@@ -56,10 +57,11 @@ class Lab(ABC):
         return machine
 
     async def becomes(self, power: Power, ref: str, desktop_id: str = DESKTOP) -> Machine:
-        async with asyncio.timeout(30):
-            while (machine := await self.seen(ref, desktop_id)).power is not power:
-                await asyncio.sleep(0.05)
-        return machine
+        async def look() -> Machine | None:
+            machine = await self.seen(ref, desktop_id)
+            return machine if machine.power is power else None
+
+        return await eventually(look)
 
     @abstractmethod
     async def up(self, desktop_id: str = DESKTOP) -> None:
@@ -84,6 +86,10 @@ class Lab(ABC):
     @abstractmethod
     def traces(self, ref: str) -> list[str]:
         """Whatever is left of the machine."""
+
+    @abstractmethod
+    def disk_size(self) -> int:
+        """Bytes of disk that the machine's guest sees."""
 
     @abstractmethod
     async def clean(self) -> None:
@@ -113,6 +119,9 @@ class FakeLab(Lab):
     def traces(self, ref: str) -> list[str]:
         return list(self.fake.machines)
 
+    def disk_size(self) -> int:
+        return self.fake.machines[DESKTOP].spec.disk
+
     async def clean(self) -> None:
         self.fake.machines.clear()
 
@@ -130,9 +139,11 @@ class QemuLab(Lab):
 
     async def up(self, desktop_id: str = DESKTOP) -> None:
         console = self.settings.desktops_dir / desktop_id / "serial.log"
-        async with asyncio.timeout(60):
-            while b"U" not in console.read_bytes():
-                await asyncio.sleep(0.05)
+
+        async def look() -> bool:
+            return b"U" in await asyncio.to_thread(console.read_bytes)
+
+        await eventually(look, seconds=60)
 
     async def server_restart(self) -> None:
         await self.provider.close()
@@ -163,6 +174,11 @@ class QemuLab(Lab):
         folders = (self.settings.desktops_dir, self.settings.run_dir)
         files = [str(path) for folder in folders for path in folder.rglob("*")]
         return files + [str(pid) for uuid, pid in processes.by_uuid().items() if uuid == ref]
+
+    def disk_size(self) -> int:
+        disk = self.settings.desktops_dir / DESKTOP / "disk.qcow2"
+        told = subprocess.check_output(["qemu-img", "info", "--output=json", disk])
+        return json.loads(told)["virtual-size"]
 
     async def clean(self) -> None:
         for ref in self.refs:
@@ -375,10 +391,7 @@ async def test_resize_needs_a_stopped_machine_and_never_shrinks(lab: Lab):
     await lab.provider.stop(DESKTOP, ref, force=True)
     await lab.provider.resize(DESKTOP, ref, vcpus=2, memory=96 * MIB, disk=128 * MIB)
     await lab.provider.resize(DESKTOP, ref, vcpus=2, memory=96 * MIB, disk=32 * MIB)
-    if isinstance(lab, QemuLab):
-        disk = lab.settings.desktops_dir / DESKTOP / "disk.qcow2"
-        told = subprocess.check_output(["qemu-img", "info", "--output=json", disk])
-        assert json.loads(told)["virtual-size"] == 128 * MIB
+    assert await asyncio.to_thread(lab.disk_size) == 128 * MIB
     await lab.provider.start(DESKTOP, ref)
     assert (await lab.seen(ref)).power is Power.RUNNING
 

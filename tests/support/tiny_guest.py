@@ -11,7 +11,13 @@ from pathlib import Path
 
 IMAGE = "tiny"
 
-_CODE = bytes.fromhex(
+PANICKING = bytes.fromhex("ba0505b001eef4ebfd")
+"""Reports a kernel panic to the pvpanic device (port 0x505) and sleeps."""
+
+SHUTTING_DOWN = bytes.fromhex("ba0406b80020eff4ebfd")
+"""Switches itself off at once."""
+
+OBEDIENT = bytes.fromhex(
     "31c08ed8"  # xor ax, ax; mov ds, ax
     "baf803b055ee"  # out 0x3f8, 'U'
     "ba0206b80001ef"  # out PM1_EN, power button
@@ -24,22 +30,24 @@ _CODE = bytes.fromhex(
 )
 
 
-def make_image(images_dir: Path) -> str:
-    """Make the golden image of the tiny guest.
+def make_image(images_dir: Path, image: str = IMAGE, code: bytes = OBEDIENT) -> str:
+    """Make the golden image of a tiny guest.
 
     Args:
         images_dir: Where images are kept.
+        image: The image's id.
+        code: What the boot sector does.
 
     Returns:
         The image's id.
     """
-    folder = images_dir / IMAGE
+    folder = images_dir / image
     folder.mkdir(parents=True)
     raw = folder / "disk.raw"
-    raw.write_bytes(_CODE.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    raw.write_bytes(code.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
     os.truncate(raw, 1 << 21)
     convert = ("qemu-img", "convert", "-f", "raw", "-O", "qcow2")
     subprocess.run([*convert, str(raw), str(folder / "disk.qcow2")], check=True, timeout=60)
     raw.unlink()
-    (folder / "manifest.json").write_text(json.dumps({"id": IMAGE}))
-    return IMAGE
+    (folder / "manifest.json").write_text(json.dumps({"id": image}))
+    return image
