@@ -84,7 +84,8 @@ async def create(
         raise Invalid("The API key needs a scope.", fields={"scopes": "Name at least one."})
     if expires_at is not None and expires_at <= utc_now():
         raise Invalid("The expiry is in the past.", fields={"expiresAt": "Choose a later time."})
-    granted = [scope for scope in SCOPES if scope in (caller.scopes if scopes is None else scopes)]
+    wanted = caller.scopes if scopes is None else scopes
+    granted = [scope for scope in SCOPES if scope in wanted]
     for scope in granted:
         caller.need_scope(scope)
     secret = PREFIX + secrets.token_urlsafe(32)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from image.recipe import PROFILES, image_id
+from lebureau_app import db
 from lebureau_app.errors import Conflict, Forbidden
 from lebureau_app.models import Role, utc_now
-from lebureau_app.services import desktops, present
+from lebureau_app.services import desktops, events, present
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import get_settings
 
@@ -130,6 +131,11 @@ def ready() -> list[Image]:
     return sorted(found, key=lambda image: image.created_at or utc_now(), reverse=True)
 
 
+def has_current() -> bool:
+    """Whether the image of this version's recipe is there."""
+    return any(image.current for image in ready())
+
+
 async def request_build(caller: Caller) -> Image:
     """Have the current image built, unless it is there or on its way.
 
@@ -149,6 +155,12 @@ async def request_build(caller: Caller) -> Image:
         )
     _builder.request()
     return under_way() or recipe_image()
+
+
+async def announce(image: Image) -> None:
+    """Tell everybody how an image is getting on."""
+    async with db.writing() as session:
+        events.emit(session, "image.progress", image.json())
 
 
 async def prune() -> list[str]:

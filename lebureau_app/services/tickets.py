@@ -70,7 +70,6 @@ async def create(
         expires_at=utc_now() + LIFETIME,
     )
     async with db.writing() as session:
-        await session.exec(delete(Ticket).where(col(Ticket.expires_at) < utc_now() - LIFETIME))
         session.add(row)
     return row, token
 
@@ -108,6 +107,12 @@ async def redeem(token: str, desktop_id: str, channel: str) -> Pass:
         found[0][0], memberships, session_id=ticket.session_id, api_key_id=ticket.api_key_id
     )
     return Pass(caller, ticket.mode)
+
+
+async def forget_old() -> None:
+    """Remove tickets that have expired."""
+    async with db.writing() as session:
+        await session.exec(delete(Ticket).where(col(Ticket.expires_at) < utc_now() - LIFETIME))
 
 
 async def _still_signed_in(session: db.AsyncSession, ticket: Ticket) -> bool:
