@@ -16,7 +16,16 @@ class Kind(StrEnum):
 
 
 # `ipaddress` puts some of these among the global or the private ones, depending on its version.
+# Documentation addresses lead nowhere on the Internet and are nobody's inside: networks that stand
+# in for the Internet, such as a laboratory's, use them, so they count as public.
 _SPECIAL = {
+    Kind.PUBLIC: (
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "2001:db8::/32",
+        "3fff::/20",
+    ),
     Kind.METADATA: (
         "169.254.169.254/32",
         "169.254.170.2/32",
@@ -39,18 +48,13 @@ _SPECIAL = {
     Kind.RESERVED: (
         "0.0.0.0/8",
         "192.0.0.0/24",
-        "192.0.2.0/24",
         "192.88.99.0/24",
         "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
         "64:ff9b:1::/48",
         "100::/64",
         "2001::/23",
-        "2001:db8::/32",
-        "3fff::/20",
         "5f00::/16",
         "ff00::/8",
     ),

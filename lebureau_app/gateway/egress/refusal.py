@@ -6,8 +6,8 @@ import h11
 class Refusal(Exception):
     """The proxy's own answer in the place of the destination's.
 
-    curl, git and apt show the reason phrase of a failed CONNECT and nothing else, so the whole
-    sentence stands there too, and in Proxy-Status (RFC 9209).
+    Programs show little of a failed CONNECT: apt, npm and pip the reason phrase, others the head
+    when they are verbose. So the whole sentence stands in both, and in Proxy-Status (RFC 9209).
 
     Args:
         status: HTTP status.
