@@ -151,7 +151,8 @@ def build_image() -> None:
     """Build the golden image of this version, unless it is there."""
     settings = get_settings()
     settings.make_folders()
-    log = settings.home / "image-build.log"
+    log = settings.home / "logs" / "image-build.log"
+    log.parent.mkdir(mode=0o700, exist_ok=True)
     command = [sys.executable, "-m", "image.build", "--output", settings.images_dir, "--log", log]
     said: dict[str, Any] = {}
     with (
