@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
+from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.errors import AgentError, NoModelKey
 from lebureau_app.guest.openclaw import (
     Activity,
@@ -155,8 +155,7 @@ class Chat:
             if taken is not None:
                 await self._bring(*taken)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), STILL_THERE)
+            await wait_until_set(self._woken, STILL_THERE)
 
     async def _bring(self, run: Run, text: str) -> None:
         desktop = await desktop_state.load(self._desktop_id)

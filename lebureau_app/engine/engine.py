@@ -40,7 +40,7 @@ class Engine:
         if self._settings.database.startswith("sqlite"):
             await operations.release_all()
         worker = Operations(
-            self._provider, self.links, ssh.client_key(self._settings).public, self._settings
+            self._provider, self.links, ssh.authorized_key(self._settings), self._settings
         )
         self.links.on_wake(worker.wake)
         try:

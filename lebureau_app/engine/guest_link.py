@@ -85,7 +85,7 @@ class GuestLink(Link):
         endpoint = await self._endpoint(desktop, "ssh")
         key = ssh.client_key(self._settings)
         async with await ssh.connect(
-            endpoint.host, endpoint.port, host_key=desktop.host_key, client_key=key
+            endpoint.host, endpoint.port, desktop.host_key, key=key
         ) as connection:
             await self._hand_over(connection, desktop)
             self._connection = connection

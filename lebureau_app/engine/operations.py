@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from lebureau_app.engine.links import Links
 from lebureau_app.engine.steps import Step, Work, plan, switch_off
+from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.errors import DeadlineExceeded, LeBureauError, NoCapacity, NotYet, ProviderError
 from lebureau_app.models import Operation, OperationStatus, Status, lights, utc_now
 from lebureau_app.providers.base import Provider
@@ -60,8 +61,7 @@ class Operations:
                 self._woken.clear()
                 for operation in await journal.claim():
                     tasks.create_task(self._carry_out(operation), name=f"op {operation.id}")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), IDLE)
+                await wait_until_set(self._woken, IDLE)
 
     async def _carry_out(self, operation: Operation) -> None:
         try:
@@ -145,8 +145,7 @@ class Operations:
                 if waiting.message != said:
                     said = waiting.message
                     await self._say(operation, step, said)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL)
+            await wait_until_set(self._woken, POLL)
             await asyncio.sleep(0.05)
 
     async def _work(self, operation: Operation, first: bool) -> Work:
