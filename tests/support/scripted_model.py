@@ -7,6 +7,7 @@ it has seen). What it answers is written into the person's message as directives
 
     [[exec: CMD]]          call the tool `exec` with this command
     [[tool: NAME {JSON}]]  call the tool NAME with these arguments
+    [[say: TEXT]]          say this before the first call of a tool
     [[slow: N]]            stream N words, one every 0.2 s
     [[hold]]               stream two words, then wait for `release()` (or `POST /release`)
     [[status: 401]]        answer with this HTTP status
@@ -35,7 +36,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 MODEL = "scripted-1"
 LOOPBACK = "127.0.0.1"
 HOLD_WORDS = 2
-_DIRECTIVE = re.compile(r"\[\[(exec|tool|slow|hold|status|hang)(?::\s*(.*?))?\]\]", re.S)
+_DIRECTIVE = re.compile(r"\[\[(exec|tool|say|slow|hold|status|hang)(?::\s*(.*?))?\]\]", re.S)
+_CONTEXT = "⟦openclaw:ctx⟧"
 _NOT_THE_PERSON = ("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>", "Image(s) from tool result")
 
 
@@ -79,6 +81,7 @@ def script_for(messages: list[dict[str, Any]]) -> Script:
         script.status = int(given["status"])
     elif len(results) < len(calls):
         script.tool = _tool_call(*calls[len(results)])
+        script.text = "" if results else given.get("say", "")
     elif "slow" in given or "hold" in given:
         script.text = " ".join(f"word{n}" for n in range(int(given.get("slow") or 5)))
         script.pace = 0.2 if "slow" in given else 0
@@ -106,8 +109,15 @@ def _last_prompt(messages: list[dict[str, Any]]) -> tuple[int, str]:
             continue
         text = _text(messages[position].get("content"))
         if not text.startswith(_NOT_THE_PERSON):
-            return position, text.strip()
+            return position, _without_context(text)
     return -1, ""
+
+
+def _without_context(text: str) -> str:
+    """The person's own words, without what OpenClaw puts before and after them."""
+    if _CONTEXT in text:
+        text = text.partition(_CONTEXT)[2].partition("```\n\n")[2]
+    return text.partition("\n\nRuntime: agent=")[0].strip()
 
 
 def _text(content: Any) -> str:
@@ -216,14 +226,14 @@ class ScriptedModel:
         gate = self._gate
         try:
             await asyncio.sleep(script.hang)
-            yield chunk({"role": "assistant", "content": None if script.tool else ""})
-            if script.tool:
-                yield chunk({"tool_calls": [{"index": 0, **_message(script)["tool_calls"][0]}]})
+            yield chunk({"role": "assistant", "content": ""})
             for number, piece in enumerate(script.pieces):
                 if script.hold and number == HOLD_WORDS:
                     await gate.wait()
                 yield chunk({"content": piece})
                 await asyncio.sleep(script.pace)
+            if script.tool:
+                yield chunk({"tool_calls": [{"index": 0, **_message(script)["tool_calls"][0]}]})
             yield chunk({}, _finish(script))
             tail = {**head, "choices": [], "usage": _usage(body, script)}
             yield f"data: {json.dumps(tail)}\n\ndata: [DONE]\n\n"
@@ -255,7 +265,7 @@ def _message(script: Script) -> dict[str, Any]:
         "type": "function",
         "function": {"name": name, "arguments": json.dumps(arguments)},
     }
-    return {"role": "assistant", "content": None, "tool_calls": [call]}
+    return {"role": "assistant", "content": script.text or None, "tool_calls": [call]}
 
 
 def _finish(script: Script) -> str:
