@@ -7,16 +7,17 @@ from typing import Any
 
 from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.errors import AgentError, NoModelKey
-from lebureau_app.guest.openclaw import (
+from lebureau_app.guest.openclaw import OpenClaw
+from lebureau_app.guest.runs import (
     Activity,
-    AgentEvent,
-    OpenClaw,
-    Recovered,
     RunAborted,
+    RunEvent,
     RunFailed,
     RunFinished,
+    RunOngoing,
     TextDelta,
     ToolEvent,
+    Usage,
 )
 from lebureau_app.models import Run, RunStatus
 from lebureau_app.services import conversations, desktop_state, events
@@ -41,37 +42,30 @@ class Progress:
         """The tool calls as a message keeps them."""
         return list(self.tools.values())
 
-    async def take(self, event: AgentEvent) -> None:
+    async def take(self, event: RunEvent) -> None:
         """Take in one event of this run."""
         match event:
-            case TextDelta(seq=seq, text=text):
-                self.text += text
-                self._tell("run.delta", seq=seq, text=text)
+            case TextDelta(seq=seq, text=text, replace=replace):
+                self.text = text if replace else self.text + text
+                self._tell("run.delta", seq=seq, text=text, replace=replace)
                 await self._keep()
             case ToolEvent():
                 self._take_tool(event)
                 self._tell(
                     "run.tool",
                     seq=event.seq,
+                    callId=event.call_id,
                     name=event.name,
                     phase=event.phase,
                     summary=event.summary,
                 )
                 await self._keep(now=event.phase != "update")
-            case RunFinished():
-                self._end(
-                    Ended(
-                        RunStatus.DONE,
-                        event.text or self.text,
-                        event.usage.input_tokens,
-                        event.usage.output_tokens,
-                        event.usage.cost,
-                    )
-                )
-            case RunFailed(message=message):
-                self._end(Ended(RunStatus.FAILED, self.text, error=AgentError(message)))
-            case RunAborted():
-                self._end(Ended(RunStatus.ABORTED, self.text))
+            case RunFinished(text=text, usage=usage):
+                self._end(RunStatus.DONE, text or self.text, usage)
+            case RunFailed(message=message, usage=usage):
+                self._end(RunStatus.FAILED, self.text, usage, AgentError(message))
+            case RunAborted(text=text, usage=usage):
+                self._end(RunStatus.ABORTED, text or self.text, usage)
 
     def _take_tool(self, event: ToolEvent) -> None:
         call = self.tools.setdefault(
@@ -87,9 +81,13 @@ class Progress:
         if event.phase in ("result", "error"):
             call["seconds"] = round(time.time() - call["startedAt"], 1)
 
-    def _end(self, ended: Ended) -> None:
+    def _end(
+        self, status: RunStatus, reply: str, usage: Usage, error: AgentError | None = None
+    ) -> None:
         if not self.ended.done():
-            self.ended.set_result(ended)
+            self.ended.set_result(
+                Ended(status, reply, usage.input_tokens, usage.output_tokens, usage.cost, error)
+            )
 
     async def _keep(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._kept_at > KEEP_EVERY:
@@ -138,7 +136,7 @@ class Chat:
             if isinstance(result, Exception):
                 raise result
 
-    async def _listen(self, agent_events: AsyncIterator[AgentEvent]) -> None:
+    async def _listen(self, agent_events: AsyncIterator[RunEvent]) -> None:
         async for event in agent_events:
             if isinstance(event, Activity):
                 await desktop_state.note(self._desktop_id, activity=event.text)
@@ -170,19 +168,16 @@ class Chat:
     async def _resume(self, run: Run) -> None:
         """Find out what became of a run while nobody listened."""
         self._progress = Progress(run)
-        found: Recovered = await self._agent.recover(session_key(run), run.id)
-        match found.state:
-            case "running":
-                self._progress.text = found.text
-            case "finished":
-                used = found.usage
-                await self._progress.take(RunFinished(run.id, found.text, used))
-            case "failed":
-                await self._progress.take(RunFailed(run.id, found.text))
-            case _:
+        found = await self._agent.recover(session_key(run), run.id)
+        match found:
+            case None:
                 await conversations.give_back(run.id)
                 self._progress = None
                 return
+            case RunOngoing(text=text):
+                self._progress.text = text
+            case _:
+                await self._progress.take(found)
         await self._until_ended(self._progress)
 
     async def _until_ended(self, progress: Progress) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import cast
 
 import asyncssh
 
@@ -12,13 +13,14 @@ from lebureau_app.engine.links import Link
 from lebureau_app.engine.way_out import WayOut, way_out
 from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
 from lebureau_app.guest import inject, screen, ssh
+from lebureau_app.guest.agent_keys import AgentKey, ProviderName
+from lebureau_app.guest.device import Device
 from lebureau_app.guest.door import Door, probe_terminal
 from lebureau_app.guest.openclaw import OpenClaw
 from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Desktop, Light, ProviderKey
 from lebureau_app.providers.base import Endpoint, Provider
 from lebureau_app.services import desktop_state, vault
-from lebureau_app.services.desktop_state import Secrets
 from lebureau_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -104,9 +106,10 @@ class GuestLink(Link):
         document = inject.compose(
             desktop_id=desktop.id,
             hostname=desktop.name,
-            door=secrets.door,
+            door_secret=secrets.door,
             ca=inject.extra_ca(self._settings),
-            agent=_agent_part(desktop, secrets, keys),
+            gateway_token=None if desktop.agent == "none" else secrets.gateway_token,
+            keys=[_opened(key) for key in keys],
         )
         await inject.apply(connection, document)
 
@@ -158,15 +161,16 @@ class GuestLink(Link):
         if desktop.agent == "none":
             await self._light_agent(Light.OFF, "This desktop was made without an agent.")
             return
+        secrets = desktop_state.secrets_of(desktop)
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self._light_agent(Light.STARTING, "The agent is starting.")
         while True:
             try:
-                async with OpenClaw(
+                async with await OpenClaw.connect(
                     connection,
-                    token=desktop_state.secrets_of(desktop).gateway_token,
-                    device_key=bytes.fromhex(desktop_state.secrets_of(desktop).device_key),
+                    token=secrets.gateway_token,
+                    device=Device(bytes.fromhex(secrets.device_key)),
                 ) as agent:
                     self._agent = agent
                     await self._light_agent(Light.READY)
@@ -199,19 +203,9 @@ class GuestLink(Link):
         return await self._provider.endpoint(desktop.id, desktop.ref, PORTS[channel])
 
 
-def _agent_part(desktop: Desktop, secrets: Secrets, keys: list[ProviderKey]) -> dict | None:
-    if desktop.agent == "none":
-        return None
-    opened = [
-        inject.ModelKey(
-            provider=key.provider,
-            key=vault.unseal(key.secret, f"provider_key/{key.id}/secret") if key.secret else "",
-            base_url=key.base_url,
-            model=key.model,
-        )
-        for key in keys
-    ]
-    return inject.agent_part(gateway_token=secrets.gateway_token, keys=opened)
+def _opened(key: ProviderKey) -> AgentKey:
+    secret = vault.unseal(key.secret, f"provider_key/{key.id}/secret") if key.secret else ""
+    return AgentKey(cast(ProviderName, key.provider), secret, key.base_url, key.model)
 
 
 def _first(group: BaseExceptionGroup) -> BaseException:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from lebureau_app import db
 from lebureau_app.errors import DesktopNotFound
+from lebureau_app.guest.device import Device
 from lebureau_app.models import Desktop, Light, ProviderKey, Status, lights, utc_now
 from lebureau_app.providers.base import MachineSpec
 from lebureau_app.services import events, present, vault
@@ -89,7 +89,7 @@ def new_secrets(desktop_id: str) -> str:
         {
             "door": secrets.token_hex(32),
             "gateway_token": secrets.token_hex(32),
-            "device_key": Ed25519PrivateKey.generate().private_bytes_raw().hex(),
+            "device_key": Device.generate().hex(),
         }
     )
     return vault.seal(made, _place(desktop_id))
