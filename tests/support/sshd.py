@@ -5,13 +5,14 @@ import getpass
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
+
+from tests.support.processes import stopped
 
 _CONFIG = """
 ListenAddress 127.0.0.1:{port}
@@ -50,14 +51,15 @@ async def serving(folder: Path, authorized_key: str) -> AsyncIterator[Sshd]:
     program = shutil.which("sshd", path="/usr/sbin:/usr/bin")
     assert program
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    process = subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"])
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        program, "-D", "-e", "-f", folder / "sshd_config", stderr=asyncio.subprocess.DEVNULL
+    )
     try:
         await _until_it_listens(port)
         yield Sshd(port, getpass.getuser(), host_key.export_public_key().decode().strip())
     finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 10)
+        await stopped(process, grace=10)
 
 
 async def _until_it_listens(port: int) -> None:
