@@ -6,6 +6,7 @@ import { Markdown } from "./markdown.jsx";
 const OVER = new Set(["done", "failed", "aborted"]);
 const WORDS = { queued: "Queued", running: "Working", waiting_approval: "Waiting for you", done: "Done", failed: "Failed", aborted: "Stopped" };
 const PAGE = 100;
+const NEW_RUN = { status: "running", text: "", seq: 0, tools: [] };
 const EMPTY = { messages: [], runs: {}, cursor: null, loaded: false };
 
 const byId = (messages) => [...new Map(messages.map((message) => [message.id, message])).values()].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -13,39 +14,59 @@ const byId = (messages) => [...new Map(messages.map((message) => [message.id, me
 /* What is shown: stored messages, and for each run what has streamed in so far. */
 function reduce(state, [type, data]) {
   const run = (id, change) => {
-    const before = state.runs[id] ?? { id, status: "running", text: "", seq: 0, tools: [] };
+    const before = state.runs[id] ?? { ...NEW_RUN, id };
     return { ...state, runs: { ...state.runs, [id]: { ...before, ...change(before) } } };
   };
   switch (type) {
     case "clear": return EMPTY;
-    case "read": return { ...state, loaded: true, cursor: data.older ? data.nextCursor : state.cursor ?? data.nextCursor, messages: byId([...state.messages, ...data.items]) };
+    case "read": return reading(state, data);
     case "message.created": return { ...state, messages: byId([...state.messages, data]) };
     case "run.updated": return run(data.id, () => data);
-    case "run.delta": return run(data.runId, (before) => (data.seq > before.seq ? { text: before.text + data.text, seq: data.seq } : {}));
+    case "run.delta": return run(data.runId, (before) => (data.seq > before.seq ? { text: data.replace ? data.text : before.text + data.text, seq: data.seq } : {}));
     case "run.tool": return run(data.runId, (before) => ({ tools: told(before.tools, data) }));
     default: return state;
   }
 }
 
-/* The last row of that name that has not ended takes the news; a start makes a new row. */
-function told(tools, { name, phase, summary, id }) {
-  const open = tools.findLastIndex((tool) => (id ? tool.id === id : tool.name === name && tool.phase !== "end"));
-  const fresh = { id, name, phase, summary: summary ?? "" };
-  if (phase === "start" && open < 0) return [...tools, fresh];
-  return open < 0 ? [...tools, fresh] : tools.map((tool, at) => (at === open ? { ...tool, phase, summary: summary || tool.summary } : tool));
+/* An answer that is still being written is not a message yet: it is what its run has said so far. */
+function reading(state, { items, nextCursor, older }) {
+  const runs = { ...state.runs };
+  const unfinished = items.filter((message) => message.role === "assistant" && !OVER.has(message.status));
+  for (const { runId, text, toolCalls } of unfinished) {
+    const before = runs[runId] ?? { ...NEW_RUN, id: runId };
+    runs[runId] = { ...before, text: before.text.length > text.length ? before.text : text, tools: before.tools.length ? before.tools : toolCalls };
+  }
+  const messages = byId([...state.messages, ...items.filter((message) => !unfinished.includes(message))]);
+  return { loaded: true, runs, messages, cursor: older ? nextCursor : state.cursor ?? nextCursor };
+}
+
+const TOOL_STATUS = { result: "done", error: "failed" };
+
+function told(tools, { callId, name, phase, summary }) {
+  const known = tools.find((tool) => tool.id === callId);
+  const now = { id: callId, name, summary: summary || known?.summary || "", status: TOOL_STATUS[phase] ?? "running" };
+  return known ? tools.map((tool) => (tool === known ? { ...tool, ...now } : tool)) : [...tools, now];
+}
+
+/* Runs whose end is not among the messages, and failed ones, which say why: the newest few. */
+function runsToAsk({ items }, runs) {
+  const ended = new Set(items.filter(({ role, status }) => role === "assistant" && ["done", "aborted"].includes(status)).map(({ runId }) => runId));
+  const open = Object.values(runs).filter((run) => !OVER.has(run.status)).map((run) => run.id);
+  const unsure = items.map(({ runId }) => runId).filter((id) => id && !ended.has(id) && !OVER.has(runs[id]?.status));
+  return [...new Set([...open, ...unsure.slice(0, 8)])];
 }
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
 
 function Tool({ tool }) {
-  const live = tool.phase && tool.phase !== "end" && tool.status !== "done";
   const detail = [["Input", tool.input], ["Output", tool.output]].filter(([, value]) => value !== undefined && value !== null && value !== "");
   const line = (
     <>
       <span className="lb-tool-name">{tool.name}</span>
       <span className="lb-tool-summary">{tool.summary}</span>
-      {live && <span className="lb-tool-live">running</span>}
+      {tool.status === "running" && <span className="lb-tool-live">running</span>}
       {tool.status === "failed" && <span className="lb-tool-failed">failed</span>}
+      {tool.seconds >= 0 && <span className="lb-tool-time">{tool.seconds} s</span>}
     </>
   );
   if (!detail.length) return <div className="lb-tool"><div className="lb-tool-line">{line}</div></div>;
@@ -115,16 +136,15 @@ export function Chat({ desktopId, note, disabled, ...rest }) {
   const [draft, setDraft] = useState("");
   const list = useRef(null);
   const stick = useRef(true);
-  const known = useRef(new Set());
+  const runs = useRef({});
   const base = `/api/desktops/${desktopId}`;
-  known.current = new Set([...state.messages.map((message) => message.runId), ...Object.keys(state.runs)]);
+  runs.current = state.runs;
 
   const read = async (cursor) => {
     try {
       const page = await call("GET", `${base}/messages?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
       dispatch(["read", { ...page, older: !!cursor }]);
-      const open = page.items.filter((message) => message.runId && !OVER.has(message.status)).map((message) => message.runId);
-      for (const id of new Set(open)) dispatch(["run.updated", await call("GET", `/api/runs/${id}`)]);
+      for (const id of runsToAsk(page, runs.current)) dispatch(["run.updated", await call("GET", `/api/runs/${id}`)]);
       setProblem(null);
     } catch (error) {
       setProblem({ error, retry: () => read(cursor) });
@@ -137,7 +157,7 @@ export function Chat({ desktopId, note, disabled, ...rest }) {
     stick.current = true;
     return subscribe((type, data) => {
       if (type === "open") return read();
-      const ours = data && (data.desktopId === desktopId || (!data.desktopId && known.current.has(data.runId)));
+      const ours = data && (data.desktopId === desktopId || (!data.desktopId && data.runId in runs.current));
       if (ours) dispatch([type, data]);
     });
   }, [desktopId]);
@@ -177,7 +197,11 @@ export function Chat({ desktopId, note, disabled, ...rest }) {
   const asked = Object.fromEntries(state.messages.filter((message) => message.role === "user").map((message) => [message.runId, message]));
   const answered = new Set(state.messages.filter((message) => message.role === "assistant").map((message) => message.runId));
   const live = Object.values(state.runs).filter((run) => !OVER.has(run.status));
-  const ended = (message) => message.role === "user" && ["failed", "aborted"].includes(state.runs[message.runId]?.status) && state.runs[message.runId];
+  const ending = ({ role, runId, status }) => {
+    if (role === "user" && answered.has(runId)) return undefined;
+    const run = state.runs[runId] ?? { status };
+    return ["failed", "aborted"].includes(run.status) ? run : undefined;
+  };
 
   return (
     <div {...rest} className="lb-chat">
@@ -188,8 +212,8 @@ export function Chat({ desktopId, note, disabled, ...rest }) {
         )}
         {state.messages.map((message) => (
           <div key={message.id}>
-            {!(message.role === "assistant" && !message.text && !message.toolCalls?.length) && <Message message={message} asked={message.role === "assistant" && asked[message.runId]} />}
-            {ended(message) && !answered.has(message.runId) && <Ended run={state.runs[message.runId]} />}
+            <Message message={message} asked={message.role === "assistant" && asked[message.runId]} />
+            {ending(message) && <Ended run={ending(message)} />}
           </div>
         ))}
         {live.map((run) => <Running key={run.id} run={run} />)}

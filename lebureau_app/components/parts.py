@@ -49,7 +49,7 @@ def light(shown: LightView) -> rx.Component:
             rx.el.button(
                 rx.el.span(class_name="lb-shape", aria_hidden="true"),
                 rx.el.span(shown.channel),
-                rx.el.span(" is ", shown.word, class_name="lb-hidden"),
+                rx.el.span(": ", shown.word, class_name="lb-hidden"),
                 type="button",
                 class_name="lb-light",
                 title=CHANNEL_HELP,
@@ -57,7 +57,7 @@ def light(shown: LightView) -> rx.Component:
             )
         ),
         rx.popover.content(
-            rx.el.strong(shown.channel, " is ", shown.word),
+            rx.el.strong(shown.channel, ": ", shown.word),
             rx.el.p(shown.reason),
             rx.cond(shown.next_step != "", rx.el.p(shown.next_step, class_name="lb-quiet")),
             size="1",

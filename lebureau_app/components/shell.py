@@ -92,9 +92,7 @@ def _account() -> rx.Component:
                     )
                 ),
                 rx.dropdown_menu.separator(),
-                rx.dropdown_menu.item(
-                    "Profile", on_select=rx.redirect("/settings/?section=profile")
-                ),
+                rx.dropdown_menu.item("Settings", on_select=rx.redirect("/settings/")),
                 rx.dropdown_menu.item("Sign out", on_select=rx.call_function(_PRESS_SIGN_OUT)),
                 size="1",
             ),

@@ -47,7 +47,7 @@ def _need(desktop: DesktopView) -> rx.Component:
         parts.status("needs", desktop.name),
         rx.el.span(desktop.line, class_name="lb-line"),
         rx.el.span(
-            rx.link(parts.button("Look", look="ghost"), href=f"/desktop/{desktop.id}"),
+            rx.link(parts.button("Look"), href=f"/desktop/{desktop.id}"),
             rx.cond(
                 desktop.failed & FleetState.may_operate,
                 parts.button("Start again", on_click=FleetState.start(desktop.id)),

@@ -349,7 +349,16 @@ def _profile() -> rx.Component:
 
 def _sessions() -> rx.Component:
     return rx.el.section(
-        _head("Sessions", "The browsers in which you are signed in."),
+        _head(
+            "Sessions",
+            "The browsers in which you are signed in.",
+            rx.cond(
+                SettingsState.sessions.length() > 1,
+                parts.button(
+                    "Sign out all others", look="danger", on_click=SettingsState.revoke_others
+                ),
+            ),
+        ),
         _rows(SettingsState.sessions, _session, parts.empty("Nothing to show.", "")),
     )
 
@@ -436,7 +445,5 @@ def _host_row(host: HostView) -> rx.Component:
 def _gauge(title: str, text: Any, percent: Any) -> rx.Component:
     return rx.el.div(
         rx.el.dt(title),
-        rx.el.dd(
-            rx.el.meter(value=percent.to_string(), min="0", max="100", aria_label=title), text
-        ),
+        rx.el.dd(rx.el.progress(value=percent.to_string(), max="100", aria_label=title), text),
     )

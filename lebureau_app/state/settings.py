@@ -109,7 +109,9 @@ class SettingsState(AppState):
         with self.in_place():
             probe = await provider_keys.test(self.caller, key_id)
             if probe.error:
-                self.problem = views.ProblemView(probe.error, "Replace the key, or check its base URL.")
+                self.problem = views.ProblemView(
+                    probe.error, "Replace the key, or check its base URL."
+                )
             await self._read()
         self.testing = ""
 
@@ -164,6 +166,14 @@ class SettingsState(AppState):
         with self.in_place():
             await sessions.revoke(self.caller, session_id)
             self.say("That browser is signed out.")
+            await self._read()
+
+    @rx.event
+    async def revoke_others(self):
+        """Sign every other browser out."""
+        with self.in_place():
+            await sessions.revoke_others(self.caller)
+            self.say("Every other browser is signed out.")
             await self._read()
 
     # Image and host

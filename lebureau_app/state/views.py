@@ -226,7 +226,7 @@ def gigabytes(size_in_bytes: int) -> str:
 def price(money: dict[str, str]) -> str:
     """A monthly price in words."""
     amount = float(money["amount"])
-    return f"{money['currency']} {amount:.0f} a month" if amount else "Free"
+    return f"{money['currency']} {amount:.0f} a month" if amount else "No charge"
 
 
 def usage(used: dict[str, Any]) -> str:
