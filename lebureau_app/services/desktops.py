@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import func
+from sqlalchemy import func, or_
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -110,6 +110,17 @@ async def list_desktops(
         query = query.where(col(Desktop.labels)[key].as_string() == value)
     async with db.reading() as session:
         return await page(session, query, Desktop, limit=limit, cursor=cursor)
+
+
+async def needing_a_person(caller: Caller, *, limit: int = DEFAULT_LIMIT) -> list[Desktop]:
+    """The caller's desktops that wait for a person or have failed, newest first."""
+    caller.need_scope("read")
+    query = visible(select(Desktop), Desktop, caller).where(
+        Desktop.status != Status.DESTROYED,
+        or_(col(Desktop.needs_attention).is_(True), Desktop.status == Status.ERROR),
+    )
+    async with db.reading() as session:
+        return list(await session.exec(query.order_by(col(Desktop.id).desc()).limit(limit)))
 
 
 async def get(caller: Caller, desktop_id: str) -> Desktop:

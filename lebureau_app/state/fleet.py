@@ -88,10 +88,9 @@ class FleetState(AppState):
                 limit=ROWS,
                 cursor=self.cursors[-1] if self.cursors else None,
             )
-            failed = await desktops.list_desktops(self.caller, status="error", limit=ROWS)
+            needing = await desktops.needing_a_person(self.caller)
             self.rows = [views.desktop(present.desktop(row)) for row in page.rows]
-            waiting = [row for row in page.rows if row.needs_attention and row.status != "error"]
-            self.needs = [views.desktop(present.desktop(row)) for row in [*waiting, *failed.rows]]
+            self.needs = [views.desktop(present.desktop(row)) for row in needing]
             self.next_cursor = page.next_cursor or ""
             self.host_note = await steps.host_note(self.caller)
             self.banner = await steps.image_banner(self.caller)
