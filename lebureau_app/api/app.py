@@ -25,8 +25,6 @@ from lebureau_app.api import (
 )
 from lebureau_app.api.perimeter import Perimeter
 
-MOST_BODY = 1 << 20
-
 ROUTERS = (
     health.router,
     metrics.router,
@@ -66,7 +64,6 @@ def create_api(script_hashes: Sequence[str] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MOST_BODY,
         responses=docs.ERROR_RESPONSES,
     )
     registry = CollectorRegistry()

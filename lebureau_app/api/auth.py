@@ -127,7 +127,7 @@ async def _form_or_json(request: Request, kind: type[P]) -> P:
     is_json = "json" in request.headers.get("content-type", "")
     try:
         values = await request.json() if is_json else dict(await request.form())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed("The body is not valid JSON.") from error
     try:
         return kind.model_validate(values)

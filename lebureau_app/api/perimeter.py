@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lebureau_app.api.body import bounded
 from lebureau_app.api.metrics import Metrics
 from lebureau_app.errors import LeBureauError, Malformed
 from lebureau_app.models import new_id
@@ -56,7 +57,7 @@ class Perimeter:
 
         try:
             _refuse_nul(scope)
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, await bounded(scope, receive), send_with_headers)
         except LeBureauError as error:
             await _answer(error, request_id, scope, receive, send_with_headers)
         except Exception:

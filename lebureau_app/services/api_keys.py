@@ -85,7 +85,7 @@ async def create(
     if expires_at is not None and expires_at <= utc_now():
         raise Invalid("The expiry is in the past.", fields={"expiresAt": "Choose a later time."})
     wanted = caller.scopes if scopes is None else scopes
-    granted = [scope for scope in SCOPES if scope in wanted]
+    granted: list[Scope] = [scope for scope in SCOPES if scope in wanted]
     for scope in granted:
         caller.need_scope(scope)
     secret = PREFIX + secrets.token_urlsafe(32)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,7 +93,7 @@ def recipe_image() -> Image:
     profile = PROFILES[PROFILE]
     progress = {"step": "waiting", "percent": None, "message": "The build is about to begin."}
     return Image(
-        id=image_id(profile),
+        id=_current_id(),
         suite=profile.suite,
         profile=PROFILE,
         status="building",
@@ -176,8 +177,12 @@ async def prune() -> list[str]:
     return gone
 
 
+@lru_cache
+def _current_id() -> str:
+    return image_id(PROFILES[PROFILE])
+
+
 def _on_disk(folder: Path) -> Iterator[Image]:
-    wanted = image_id(PROFILES[PROFILE])
     for manifest in folder.glob("*/manifest.json"):
         try:
             said = json.loads(manifest.read_text())
@@ -186,7 +191,7 @@ def _on_disk(folder: Path) -> Iterator[Image]:
                 suite=said["suite"],
                 profile=said["profile"],
                 status="ready",
-                current=said["id"] == wanted,
+                current=said["id"] == _current_id(),
                 size=said["size"],
                 created_at=_moment(said["created"]),
             )

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,8 @@ Row = TypeVar("Row", bound=SQLModel)
 
 DEFAULT_LIMIT = 50
 MOST = 200
+
+_ID = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,6 @@ def _open(cursor: str) -> str:
         opened = base64.urlsafe_b64decode(padded.encode()).decode()
     except (binascii.Error, UnicodeError, ValueError) as error:
         raise Malformed("The cursor is not one of ours.", fields={"cursor": "Unknown."}) from error
-    if len(cursor) > 200 or not opened.isprintable():
+    if not _ID.fullmatch(opened):
         raise Malformed("The cursor is not one of ours.", fields={"cursor": "Unknown."})
     return opened

@@ -2,11 +2,12 @@
 
 import logging
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
 
 from lebureau_app import db
 from lebureau_app.errors import LeBureauError
+from lebureau_app.models import User
 from lebureau_app.services import hosts, images
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ async def missing() -> dict[str, str]:
 async def _database() -> str | None:
     try:
         async with db.reading() as session:
-            await session.execute(text("SELECT 1"))
+            await session.exec(select(User.id).limit(1))
     except (SQLAlchemyError, OSError):
         log.exception("the database does not answer")
         return "The database does not answer."

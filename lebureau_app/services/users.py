@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -78,7 +78,7 @@ async def create_first(email: str, password: str) -> User | None:
     user = await _new(email, password)
     async with db.writing() as session:
         if session.get_bind().dialect.name == "postgresql":
-            await session.execute(text(f"SELECT pg_advisory_xact_lock({_FIRST_USER_LOCK})"))
+            await session.exec(select(func.pg_advisory_xact_lock(_FIRST_USER_LOCK)))
         if await _count(session):
             return None
         await _add(session, user)

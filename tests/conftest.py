@@ -1,0 +1,283 @@
+"""What all tests share: settings of their own, a migrated database, people, and a client."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from lebureau_app import db
+from lebureau_app.api import create_api
+from lebureau_app.errors import ChannelNotReady
+from lebureau_app.guest.door import Door
+from lebureau_app.guest.ssh import Completed
+from lebureau_app.models import Desktop, Membership, Role, Status, User, Workspace
+from lebureau_app.providers.fake import FakeProvider
+from lebureau_app.services import api_keys, hosts, images, live, model_providers, rate_limits, vault
+from lebureau_app.services.access import Caller
+from lebureau_app.settings import Settings, get_settings
+
+PASSWORD = "correct horse battery"
+ORIGIN = "http://bureau.test"
+
+_CACHES = (
+    get_settings,
+    vault._master_key,
+    vault._key_id,
+    model_providers._trust,
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings with a home of the test's own and the fake provider."""
+    for name in [name for name in os.environ if name.startswith("LEBUREAU_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LEBUREAU_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LEBUREAU_PROVIDER", "fake")
+    _forget()
+    made = get_settings()
+    made.make_folders()
+    yield made
+    _forget()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema, to be copied."""
+    home = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEBUREAU_HOME", str(home))
+        get_settings.cache_clear()
+        asyncio.run(_migrate())
+        get_settings.cache_clear()
+    return home / "lebureau.db"
+
+
+@pytest.fixture
+async def database(settings: Settings, migrated: Path) -> AsyncIterator[None]:
+    """An empty database of the test's own (SQLite)."""
+    shutil.copy(migrated, settings.home / "lebureau.db")
+    yield
+    await db.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of our own, on a Unix socket; its URL without a database."""
+    initdb = shutil.which("initdb") or _newest("/usr/lib/postgresql/*/bin/initdb")
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed")
+    programs = Path(initdb).resolve().parent
+    folder = Path(
+        subprocess.check_output(["mktemp", "-d", "/tmp/lebureau-pg.XXXXXX"], text=True).strip()
+    )
+    as_user = _become_ordinary(folder)
+    data = folder / "data"
+    run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": folder}
+    subprocess.run(
+        [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "lebureau", "-N"], **run
+    )
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], **run)
+    yield f"postgresql+asyncpg://lebureau@/{{}}?host={folder}"
+    subprocess.run([*control, "-m", "immediate", "stop"], **run)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def any_database(
+    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[str]:
+    """An empty database, once of each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated"), settings.home / "lebureau.db")
+    else:
+        url: str = request.getfixturevalue("postgresql")
+        name = f"test_{abs(hash(request.node.nodeid))}"
+        admin = create_async_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
+        async with admin.connect() as connection:
+            await connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        await admin.dispose()
+        monkeypatch.setenv("LEBUREAU_DATABASE_URL", url.format(name))
+        get_settings.cache_clear()
+        await db.migrate()
+    yield request.param
+    await db.dispose()
+
+
+@dataclass
+class FakeLive:
+    """Desktops that are up, as far as the services see."""
+
+    wakes: int = 0
+    changed: list[str] = field(default_factory=list)
+    commands: list[tuple[str, str, float]] = field(default_factory=list)
+    doors: dict[str, Door] = field(default_factory=dict)
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    async def door(self, desktop_id: str, channel: str) -> Door:
+        if channel not in self.doors:
+            raise ChannelNotReady
+        return self.doors[channel]
+
+    async def run(self, desktop_id: str, command: str, timeout: float) -> Completed:
+        self.commands.append((desktop_id, command, timeout))
+        return Completed(0, f"ran {command}", "")
+
+    async def screenshot(self, desktop_id: str, width: int | None) -> bytes:
+        return b"\x89PNG\r\n\x1a\n" + str(width).encode()
+
+    def keys_changed(self, workspace_id: str) -> None:
+        self.changed.append(workspace_id)
+
+
+@pytest.fixture
+def living(settings: Settings) -> FakeLive:
+    """Fake live desktops and the fake provider."""
+    fake = FakeLive()
+    live.provide(fake)
+    hosts.provide(FakeProvider())
+    rate_limits.reset()
+    images._builder = None
+    return fake
+
+
+@dataclass
+class People:
+    """Who there is: three members of one workspace, a stranger with another, each with an API key.
+
+    Attributes:
+        callers: `owner`, `operator`, `viewer` and `stranger`.
+        keys: Their API keys with every scope.
+    """
+
+    workspace_id: str
+    foreign_workspace_id: str
+    callers: dict[str, Caller] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Caller:
+        return self.callers[name]
+
+    def bearer(self, name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[name]}"}
+
+
+@pytest.fixture
+async def people(database: None, living: FakeLive) -> People:
+    """The people of most tests."""
+    return await make_people()
+
+
+async def make_people() -> People:
+    office, elsewhere = Workspace(name="Office"), Workspace(name="Elsewhere")
+    found = People(office.id, elsewhere.id)
+    async with db.writing() as session:
+        session.add_all([office, elsewhere])
+        for name in ("owner", "operator", "viewer", "stranger"):
+            user = User(email=f"{name}@example.com", password_hash=_password_hash())
+            workspace = elsewhere if name == "stranger" else office
+            role = Role.OWNER if name == "stranger" else Role(name)
+            session.add(user)
+            await session.flush()
+            session.add(Membership(workspace_id=workspace.id, user_id=user.id, role=role))
+            found.callers[name] = Caller(user.id, user.email, {workspace.id: role})
+    for name, caller in found.callers.items():
+        _, found.keys[name] = await api_keys.create(caller, "test")
+    return found
+
+
+@pytest.fixture
+async def desktop(people: People) -> Desktop:
+    """A running desktop of the office."""
+    return await make_desktop(people.workspace_id)
+
+
+async def make_desktop(workspace_id: str, name: str = "dev-agent-01", **values: object) -> Desktop:
+    made = Desktop(
+        workspace_id=workspace_id,
+        name=name,
+        tier="free",
+        status=Status.RUNNING,
+        provider="fake",
+        vcpus=2,
+        memory=4 << 30,
+        disk=20 << 30,
+    )
+    for attribute, value in values.items():
+        setattr(made, attribute, value)
+    async with db.writing() as session:
+        session.add(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def api() -> FastAPI:
+    """The API; it keeps nothing of a test but figures."""
+    return create_api()
+
+
+@pytest.fixture
+async def client(people: People, api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API, who nobody is yet."""
+    transport = httpx.ASGITransport(api, client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as made:
+        yield made
+
+
+@pytest.fixture
+def as_(client: httpx.AsyncClient, people: People) -> Callable[[str], httpx.AsyncClient]:
+    """The client, with somebody's API key."""
+
+    def become(name: str) -> httpx.AsyncClient:
+        client.headers.pop("Authorization", None)
+        if name != "nobody":
+            client.headers.update(people.bearer(name))
+        return client
+
+    return become
+
+
+async def _migrate() -> None:
+    await db.migrate()
+    await db.dispose()
+
+
+def _forget() -> None:
+    for cached in _CACHES:
+        cached.cache_clear()
+
+
+_hash: list[str] = []
+
+
+def _password_hash() -> str:
+    from lebureau_app.services.passwords import _context
+
+    if not _hash:
+        _hash.append(_context.hash(PASSWORD))
+    return _hash[0]
+
+
+def _become_ordinary(folder: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: do it as somebody else then."""
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(folder, "nobody")
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+def _newest(pattern: str) -> str | None:
+    found = sorted(Path("/").glob(pattern.lstrip("/")))
+    return str(found[-1]) if found else None
