@@ -69,16 +69,17 @@ async def relay(
     except GuestError as error:
         raise ChannelNotReady(f"This part of the desktop is not ready: {error.message}") from error
     try:
-        asked = websocket.scope["subprotocols"]
-        chosen = next((name for name in subprotocols if name in asked), None)
-        await websocket.accept(subprotocol=chosen)
-        ending = await _first_ending(
-            _browser_to_guest(websocket, guest, admit),
-            _guest_to_browser(guest, websocket, patience),
-            _ordered_to_close(live),
-        )
-        if ending is not None:
-            await _farewell(websocket, ending)
+        with contextlib.suppress(WebSocketDisconnect):
+            asked = websocket.scope["subprotocols"]
+            chosen = next((name for name in subprotocols if name in asked), None)
+            await websocket.accept(subprotocol=chosen)
+            ending = await _first_ending(
+                _browser_to_guest(websocket, guest, admit),
+                _guest_to_browser(guest, websocket, patience),
+                _ordered_to_close(live),
+            )
+            if ending is not None:
+                await _farewell(websocket, ending)
     finally:
         await guest.close()
 

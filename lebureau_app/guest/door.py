@@ -6,6 +6,7 @@ trusted: it cannot lead us elsewhere by a redirect, nor fill our memory with one
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ TERMINAL_PATH = "/ws"
 TERMINAL_SUBPROTOCOLS = ("tty",)
 
 _LARGEST_MESSAGE = 4 * 1024 * 1024
+
+# The client writes the headers, and so the secret, to its debug log.
+_QUIET = logging.getLogger(__name__)
+_QUIET.setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ async def connect(
             # Given explicitly, they make the client refuse a redirect to any other origin.
             host=door.host,
             port=door.port,
-            subprotocols=[Subprotocol(name) for name in subprotocols],
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             additional_headers={"Authorization": f"Bearer {door.secret}"},
             compression=None,
             proxy=None,
@@ -66,6 +71,7 @@ async def connect(
             close_timeout=1,
             ping_interval=20,
             ping_timeout=20,
+            logger=_QUIET,
         )
     except InvalidStatus as error:
         raise GuestError(_refusal(error.response.status_code)) from None

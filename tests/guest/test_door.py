@@ -1,5 +1,6 @@
 import asyncio
 import http
+import logging
 
 import pytest
 from websockets.asyncio.server import serve
@@ -75,6 +76,14 @@ async def test_a_guest_cannot_send_us_elsewhere():
             with pytest.raises(GuestError):
                 await connect(Door("127.0.0.1", port_of(guest), SECRET), "/ws")
     assert visitors == []
+
+
+async def test_the_secret_is_in_no_log(caplog):
+    with caplog.at_level(logging.DEBUG):
+        async with door_for(echo) as door:
+            await (await connect(door, "/ws")).close()
+    ours = [record for record in caplog.records if record.name != "websockets.server"]
+    assert not any(SECRET in record.getMessage() for record in ours)
 
 
 def test_the_secret_is_not_in_the_repr():
