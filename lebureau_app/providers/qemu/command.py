@@ -18,6 +18,9 @@ _MAC = "52:54:00:12:34:56"
 """The same for all: every guest has a network of its own."""
 
 _SAFE_PATH = re.compile(r"[\w@%+=./-]+")
+_SANDBOX = "on,obsolete=deny,resourcecontrol=deny"
+"""`spawn` and `elevateprivileges` stay allowed: guestfwd forks, and calls setsid(2), for socat."""
+
 _MIB = 1 << 20
 
 
@@ -56,7 +59,7 @@ def compose(
         *("-machine", identity.machine_type, "-smp", str(identity.vcpus)),
         *("-m", f"size={identity.memory // _MIB}M"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
-        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny"),
+        *("-sandbox", _SANDBOX),
         *("-action", "shutdown=pause,panic=pause,reboot=reset"),
         *_boot(image),
         *_disk(machine),
@@ -79,7 +82,7 @@ def _disk(machine: MachineFolder) -> list[str]:
     drive = f"if=none,id=disk,format=qcow2,file={_safe(machine.disk)}"
     return [
         *("-drive", f"{drive},cache=writeback,discard=unmap,detect-zeroes=unmap"),
-        *("-device", "virtio-blk-pci,drive=disk,bootindex=0"),
+        *("-device", "virtio-blk-pci,drive=disk"),
     ]
 
 

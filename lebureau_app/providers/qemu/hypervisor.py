@@ -18,7 +18,7 @@ from lebureau_app.providers.qemu import processes, qmp
 from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
 from lebureau_app.providers.qemu.image import Image
-from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder, tail
+from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 
 MONITOR_SECONDS = 3.0
 START_SECONDS = 30.0
@@ -140,13 +140,14 @@ class Hypervisor:
                 monitor_fd=monitor.fileno(),
             )
             machine.write_boot(boot)
+            machine.head_log(boot)
             await asyncio.to_thread(processes.spawn, command, machine.log, monitor.fileno())
         try:
             async with self._proved_monitor(START_SECONDS):
                 return ""
         except (qmp.Absent, qmp.Silent, qmp.Stranger) as error:
             await self.end()
-            return tail(machine.log, 1) or str(error)
+            return machine.last_words(boot) or str(error)
 
     async def _follow(self, boot: Boot) -> Machine:
         """What the machine does in a boot that was under way when it was last seen."""
@@ -174,7 +175,7 @@ class Hypervisor:
         if boot.host_boot != _host_boot():
             return Power.STOPPED, HOST_RESTARTED
         reason = "The machine's process ended by itself: it was killed or has crashed."
-        if last_words := tail(self._machine.log, 3):
+        if last_words := self._machine.last_words(boot):
             reason += f" Its last words: {last_words}"
         return Power.FAILED, reason
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,9 @@ LOG_LIMIT = 8 << 20
 """Bytes after which a log is emptied: a guest must not be able to fill the host's disk."""
 
 _DESKTOP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_LAST_LINES = 100
 _TAIL_BYTES = 64 << 10
+_TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-?!]*[ -/]*[@-~]|.)|[^\x20-\x7e\t\n\u00a0-\U0010ffff]")
 
 
 def run_folder(settings: Settings, desktop_id: str) -> Path:
@@ -191,6 +194,16 @@ class MachineFolder:
         """Keep how the boot stands."""
         _write(self.path / "boot.json", asdict(boot))
 
+    def head_log(self, boot: Boot) -> None:
+        """Let what QEMU says in this boot begin under a line of its own in its log."""
+        with self.log.open("a") as log:
+            log.write(f"--- {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} boot {boot.id}\n")
+
+    def last_words(self, boot: Boot, lines: int = 3) -> str:
+        """The end of what QEMU has said in this boot; empty if it was silent."""
+        _, _, said = tail(self.log, _LAST_LINES).rpartition(boot.id)
+        return "\n".join(said.strip().splitlines()[-lines:])
+
     def make_run_folder(self) -> None:
         """Make the folder of the sockets, closed to everybody else.
 
@@ -245,14 +258,14 @@ def sweep(settings: Settings) -> None:
 
 
 def tail(log: Path, lines: int) -> str:
-    """The end of a log; empty if there is none."""
+    """The end of a log, without what only a terminal understands; empty if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    return "\n".join(_TERMINAL_CODES.sub("", text).splitlines()[-lines:])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -102,6 +102,12 @@ def test_a_guest_that_ends_leaves_its_monitor_to_tell():
     assert values(composed(), "-action") == ["shutdown=pause,panic=pause,reboot=reset"]
 
 
+def test_the_sandbox_lets_the_way_out_be_forked():
+    (sandbox,) = values(composed(), "-sandbox")
+    assert sandbox.startswith("on,")
+    assert not {"spawn=deny", "elevateprivileges=deny"} & set(sandbox.split(","))
+
+
 def test_there_is_no_balloon():
     assert not any("balloon" in word for word in composed())
 
