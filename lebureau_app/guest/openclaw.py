@@ -23,6 +23,7 @@ from lebureau_app.errors import GuestError
 from lebureau_app.guest import failures
 from lebureau_app.guest.device import Device
 from lebureau_app.guest.runs import (
+    READ_EVENTS,
     RunAborted,
     RunEnd,
     RunEvent,
@@ -322,6 +323,8 @@ class OpenClaw:
             },
         )
         server = hello.get("server") or {}
+        # Tools of a run go to the connection that sent it; to any other, only by subscription.
+        await self.call("sessions.subscribe")
         self.version = str(server.get("version") or "")
         self.boot_id = str(server.get("bootId") or "")
 
@@ -346,7 +349,7 @@ class OpenClaw:
         event, payload = message["event"], message.get("payload") or {}
         if event == "connect.challenge" and not self._challenge.done():
             self._challenge.set_result(payload)
-        elif event in ("chat", "agent"):
+        elif event in READ_EVENTS:
             if self._events.qsize() >= _WAITING_EVENTS:
                 raise ValueError("nobody reads the events")
             self._events.put_nowait((event, payload))

@@ -1,7 +1,8 @@
 """What happens in a run, read from the events of OpenClaw's gateway (wire protocol 4).
 
-`chat` events carry the answer and its end, `agent` events the tools and the state of the run
-(`docs/gateway/protocol` of OpenClaw 2026.9.6).
+`chat` events carry the answer and its end, `agent` events the tools and the state of the run, and
+`session.tool` events the tools of a run that another connection has sent (`docs/gateway/protocol` of
+OpenClaw 2026.9.6).
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from lebureau_app.guest import failures
 
 Phase = Literal["start", "update", "result", "error"]
 
+READ_EVENTS = ("chat", "agent", "session.tool")
 OUTPUT_LIMIT = 16 * 1024
 _LINE = 120
 _SHORT_LINE = 60
@@ -152,7 +154,7 @@ class RunReader:
             return
         if event == "chat":
             yield from self._chat(run_id, payload)
-        elif event == "agent":
+        elif event in READ_EVENTS:
             yield from self._agent(run_id, payload)
 
     def _chat(self, run_id: str, payload: dict[str, Any]) -> Iterator[RunEvent]:
