@@ -14,6 +14,10 @@ GUEST_PORTS = (22, 6080, 7681)
 EGRESS_ADDRESS = "10.0.2.100:3128"
 """Where the guest finds its egress proxy."""
 
+HALF_CLOSED = 3600
+"""Seconds that socat waits for the other way of a half-closed connection; its default loses
+late answers."""
+
 _MAC = "52:54:00:12:34:56"
 """The same for all: every guest has a network of its own."""
 
@@ -91,7 +95,7 @@ def _network(machine: MachineFolder, boot: Boot, socat: str) -> list[str]:
     inwards = "".join(
         f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in boot.ports.items()
     )
-    way_out = f"cmd:{_safe(socat)} - UNIX-CONNECT:{_safe(machine.egress)}"
+    way_out = f"cmd:{_safe(socat)} -t {HALF_CLOSED} - UNIX-CONNECT:{_safe(machine.egress)}"
     return [
         *("-netdev", f"user,id=net,restrict=on{inwards},guestfwd=tcp:{EGRESS_ADDRESS}-{way_out}"),
         *("-device", f"virtio-net-pci,netdev=net,mac={_MAC},romfile="),
