@@ -276,7 +276,7 @@ def activity_of(name: str, arguments: dict[str, Any]) -> str:
         case "exec" | "process":
             words = "Running"
         case "browser":
-            host = urlsplit(_subject(name, arguments)).hostname
+            host = _host_of(_subject(name, arguments))
             return f"Browsing {host}" if host else "Using the browser"
         case "web_fetch":
             words = "Reading"
@@ -297,6 +297,13 @@ def _subject(name: str, arguments: dict[str, Any]) -> str:
     """What a call is about: the first of its arguments that says so."""
     telling = ("command", "url", "targetUrl", "path", "file_path", "query", "action", "sessionId")
     return next((str(arguments[key]) for key in telling if arguments.get(key)), "")
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _one_line(text: str, limit: int) -> str:
