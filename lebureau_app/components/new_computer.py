@@ -23,7 +23,7 @@ def new_computer() -> rx.Component:
             rx.dialog.title("New Computer"),
             rx.dialog.description("A full Linux desktop, with an agent that works in it."),
             _form(),
-            max_width="560px",
+            class_name="lb-dialog",
         ),
         open=CreateState.creating,
         on_open_change=CreateState.ask,

@@ -208,7 +208,7 @@ def confirm_by_name(
                 ),
                 on_submit=on_confirm,
             ),
-            max_width="440px",
+            class_name="lb-dialog",
         ),
         open=asking,
         on_open_change=on_ask,

@@ -27,7 +27,7 @@ LOOK: dict[str, Any] = {
 
 
 class LookPlugin(rx.plugins.RadixThemesPlugin):
-    """Radix Themes without the twenty-five colours that no page uses, and our two typefaces."""
+    """Radix Themes without the colours and layout utilities that no page uses; our typefaces."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -46,7 +46,6 @@ class LookPlugin(rx.plugins.RadixThemesPlugin):
             f"{_TOKENS}/base.css",
             *colors,
             "@radix-ui/themes/components.css",
-            "@radix-ui/themes/utilities.css",
         )
 
     def get_frontend_dependencies(self, **context: Any) -> tuple[str, ...]:
