@@ -90,7 +90,7 @@ def compose(
 
 
 async def apply(
-    connection: asyncssh.SSHClientConnection, document: dict[str, Any], *, timeout: float = 120
+    connection: asyncssh.SSHClientConnection, document: dict[str, Any], *, timeout: float = 300
 ) -> Applied:
     """Send the document to the guest and wait until it has been applied.
 
