@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
-from image.recipe import PROFILES, image_id
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from image.recipe import PROFILES, image_id
 from tests.e2e.support import Client, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +90,8 @@ class Server:
         return found[0]
 
     def _answers(self) -> bool:
-        assert self.process and self.process.poll() is None, self.output
+        assert self.process is not None
+        assert self.process.poll() is None, self.output
         try:
             return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
         except httpx.TransportError:

@@ -1,0 +1,246 @@
+"""From the set-up link to a desktop that one can see, type in and talk to, and back to nothing.
+
+The tests of this module follow each other on one desktop, as a person would.
+"""
+
+import io
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import OWNER, PASSWORD, Server
+from tests.e2e.support import Client, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
+
+SCREEN, AGENT, STOP, START = 300, 1200, 180, 300
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server], golden_images: Path) -> Server:
+    return make_server(golden_images)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What one test leaves for the next: the desktop's id, an API key."""
+    return {}
+
+
+@pytest.fixture
+def desktop_id(found: dict[str, Any]) -> str:
+    if "desktop" not in found:
+        pytest.skip("the desktop was not created")
+    return found["desktop"]
+
+
+def sign_in(page: Page) -> None:
+    page.goto("/login/")
+    page.fill("#email", OWNER)
+    page.fill("#password", PASSWORD)
+    page.click("#sign-in")
+    expect(page.locator("#new-computer")).to_be_visible()
+
+
+def canvas_image(page: Page) -> Image.Image:
+    return Image.open(io.BytesIO(page.locator(".lb-screen canvas").screenshot())).convert("RGB")
+
+
+def shows_the_panel(picture: Image.Image) -> bool:
+    """XFCE's panel is a dark bar of one colour along the lower edge, with icons at its left."""
+    width, height = picture.size
+    bar = picture.crop((0, height - height // 40, width, height - height // 80))
+    icons = picture.crop((0, height - height // 24, width // 6, height))
+    alike = sum(count for count, _ in sorted(bar.getcolors(1 << 24), reverse=True)[:4])
+    return alike > 0.6 * bar.width * bar.height and len(icons.getcolors(1 << 24)) > 50
+
+
+def test_the_setup_link_makes_the_owner(page: Page, server: Server) -> None:
+    page.goto(server.setup_link())
+    page.fill("input[name=email]", OWNER)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button.lb-primary")
+    expect(page.locator("#new-computer")).to_be_visible(timeout=15_000)
+    assert "setup" not in page.url
+
+
+def test_the_model_key_is_kept_and_tested(page: Page, model: dict[str, Any]) -> None:
+    sign_in(page)
+    page.goto("/settings/")
+    page.click("#add-model-key")
+    page.locator("[name=provider]").select_option("openai-compatible")
+    page.fill("[name=name]", "Scripted")
+    page.fill("[name=base_url]", model["url"])
+    page.fill("[name=model]", "scripted-1")
+    page.fill("#model-key", "sk-e2e-0001")
+    page.click("#keep-model-key")
+    expect(page.get_by_text("0001")).to_be_visible()
+    assert "sk-e2e-0001" not in page.content()
+
+
+def test_new_computer_comes_up_as_one_watches(
+    page: Page, client: Client, found: dict[str, Any]
+) -> None:
+    sign_in(page)
+    page.click("#new-computer")
+    page.fill("#new-name", "dev-agent-01")
+    page.keyboard.press("Enter")
+    found["desktop"] = until(
+        lambda: next((each["id"] for each in client.get("/api/desktops")["items"]), None),
+        15,
+        "the desktop is listed",
+    )
+    page.goto(f"/desktop/{found['desktop']}/")
+    expect(page.locator("#desktop-line")).not_to_be_empty(timeout=15_000)
+    desktop = client.until_light(found["desktop"], "screen", SCREEN)
+    assert desktop["status"] == "running"
+
+
+def test_the_screen_shows_xfce(page: Page, desktop_id: str) -> None:
+    sign_in(page)
+    page.goto(f"/desktop/{desktop_id}/")
+    expect(page.locator(".lb-screen canvas")).to_be_visible(timeout=30_000)
+    until(lambda: shows_the_panel(canvas_image(page)), 60, "the panel is in the canvas")
+
+
+def test_the_terminal_answers(page: Page, client: Client, desktop_id: str) -> None:
+    client.until_light(desktop_id, "terminal", SCREEN)
+    sign_in(page)
+    page.goto(f"/desktop/{desktop_id}/")
+    expect(page.locator(".xterm-screen")).to_be_visible(timeout=30_000)
+    page.locator(".xterm-screen").click()
+    page.keyboard.type("echo typed-$((6*7)) | tee ~/typed\n", delay=20)
+    until(
+        lambda: client.exec(desktop_id, "cat ~/typed")["stdout"] == "typed-42\n",
+        60,
+        "what was typed is carried out",
+    )
+
+
+def test_the_way_out(client: Client, desktop_id: str) -> None:
+    """What this machine's own package tools reach, the desktop reaches through its proxy."""
+    for command in (
+        "sudo apt-get update -qq && sudo apt-get install -y -qq hello >/dev/null && hello -t",
+        "python3 -m venv /tmp/v && /tmp/v/bin/pip install -q six && /tmp/v/bin/python -c 'import six'",
+        "npm view is-number version",
+    ):
+        done = client.exec(desktop_id, command, timeout=300)
+        assert done["exitCode"] == 0, (command, done)
+    refused = client.exec(
+        desktop_id, "curl -sS -m 20 http://169.254.169.254/ ; curl -sS http://127.0.0.1.nip.io:22/"
+    )
+    assert "Desktops reach public addresses only" in refused["stdout"] + refused["stderr"]
+
+
+def test_the_agent_carries_out_a_task(page: Page, client: Client, desktop_id: str) -> None:
+    client.until_light(desktop_id, "agent", AGENT)
+    sign_in(page)
+    page.goto(f"/desktop/{desktop_id}/")
+    page.fill(
+        "#chat-input", "Please [[exec: echo from-the-agent > ~/work/proof && cat ~/work/proof]]"
+    )
+    page.keyboard.press("Enter")
+    expect(page.locator(".lb-tool-name").first).to_have_text(re.compile("exec"), timeout=240_000)
+    expect(page.locator('.lb-message[data-role="assistant"]').last).to_contain_text(
+        "DONE: from-the-agent", timeout=240_000
+    )
+    assert client.exec(desktop_id, "cat ~/work/proof")["stdout"] == "from-the-agent\n"
+
+
+def test_the_same_by_rest_with_an_api_key(
+    client: Client, server: Server, found: dict[str, Any], desktop_id: str
+) -> None:
+    made = client.post("/api/api-keys", {"name": "e2e", "scopes": ["read", "write"]}, status=201)
+    with Client(server.url, made["key"]) as program:
+        sent = program.post(
+            f"/api/desktops/{desktop_id}/chat", {"message": "hello there", "wait": 240}, status=200
+        )
+        assert sent["run"]["status"] == "done", sent
+        assert sent["run"]["reply"] == "ECHO: hello there"
+        assert sent["run"]["usage"]["outputTokens"] > 0
+        kept = program.get(f"/api/desktops/{desktop_id}/messages")["items"]
+        assert [each["role"] for each in kept[:2]] == ["assistant", "user"]
+        picture = program.call("GET", f"/api/desktops/{desktop_id}/screenshot?width=640").content
+        assert Image.open(io.BytesIO(picture)).width == 640
+        ticket = program.post(f"/api/desktops/{desktop_id}/tickets", {"channel": "vnc"}, status=201)
+        assert ticket["url"].startswith("ws://")
+
+
+def test_a_slash_is_text(client: Client, desktop_id: str) -> None:
+    sent = client.post(
+        f"/api/desktops/{desktop_id}/chat", {"message": "/status is text", "wait": 240}, status=200
+    )
+    assert sent["run"]["reply"] == "ECHO: /status is text"
+
+
+def test_a_killed_server_finds_its_machines_again(
+    client: Client, server: Server, desktop_id: str
+) -> None:
+    before = client.exec(desktop_id, "cat /proc/sys/kernel/random/boot_id")["stdout"]
+    server.kill()
+    server.start()
+    client.sign_in(OWNER, PASSWORD)
+    client.until_light(desktop_id, "ssh", 60)
+    after = until(
+        lambda: client.exec(desktop_id, "cat /proc/sys/kernel/random/boot_id")["stdout"],
+        60,
+        "the desktop answers the new server",
+    )
+    assert after == before
+
+
+def test_stop_and_start_keep_the_files(page: Page, client: Client, desktop_id: str) -> None:
+    sign_in(page)
+    page.goto(f"/desktop/{desktop_id}/")
+    page.click("#stop")
+    client.until_status(desktop_id, "stopped", STOP)
+    expect(page.locator("#start")).to_be_visible(timeout=15_000)
+    page.click("#start")
+    client.until_status(desktop_id, "running", START)
+    assert client.exec(desktop_id, "cat ~/work/proof")["stdout"] == "from-the-agent\n"
+
+
+def test_a_machine_that_dies_is_told_within_5_s(
+    client: Client, server: Server, desktop_id: str
+) -> None:
+    """And the desktop can be destroyed as well as any other."""
+    (process,) = _machines(server)
+    os.kill(int(process.name), signal.SIGKILL)
+    until(lambda: client.desktop(desktop_id)["status"] == "error", 5, "its death is noticed")
+    assert client.desktop(desktop_id)["statusMessage"]
+
+
+def test_destroy_leaves_nothing(
+    page: Page, client: Client, server: Server, desktop_id: str
+) -> None:
+    sign_in(page)
+    page.goto(f"/desktop/{desktop_id}/")
+    page.click("#more")
+    page.get_by_text("Destroy …").click()
+    page.fill("#destroy-name", "dev-agent-01")
+    page.click("#destroy-confirm")
+    until(lambda: client.desktop(desktop_id)["status"] == "destroyed", 60, "it is destroyed")
+    assert _machines(server) == []
+    assert list((server.home / "desktops").iterdir()) == []
+    assert list((server.home / "run").iterdir()) == []
+    assert client.get(f"/api/desktops/{desktop_id}/messages")["items"]
+
+
+def _machines(server: Server) -> list[Path]:
+    """The QEMU processes of this server's home."""
+    mine = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"qemu-system" in command and f"{server.home}/".encode() in command:
+            mine.append(entry)
+    return mine
