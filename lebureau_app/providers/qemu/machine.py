@@ -181,14 +181,16 @@ class MachineFolder:
         _write((folder or self.path) / "spec.json", asdict(identity))
 
     def boot(self) -> Boot | None:
-        """The last boot, or None if there was none that can be read."""
+        """The last boot; None if there was none, and one without ports if it cannot be read."""
         try:
             kept = _read(self.path / "boot.json")
             outcome = Power(kept["outcome"]) if kept["outcome"] else None
             ports = {int(guest): int(host) for guest, host in kept["ports"].items()}
             return Boot(**{**kept, "ports": ports, "outcome": outcome})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return Boot("", {}, host_boot="")
 
     def write_boot(self, boot: Boot) -> None:
         """Keep how the boot stands."""
@@ -217,6 +219,11 @@ class MachineFolder:
             )
         self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.run.chmod(0o700)
+
+    def make_draft(self) -> None:
+        """Make the folder in which the machine is put together."""
+        shutil.rmtree(self.draft, ignore_errors=True)
+        self.draft.mkdir(mode=0o700)
 
     def remove_sockets(self) -> None:
         """Remove what QEMU listened on; the egress proxy's socket is not ours to remove."""

@@ -12,11 +12,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+NICENESS = 5
+
 _children: list[subprocess.Popen[bytes]] = []
 
 
 def spawn(command: list[str], log: Path, keep: int) -> None:
     """Start a process that outlives this one: a session of its own, output to its log.
+
+    It gets a lower priority, so that busy guests leave the server and its pages responsive.
 
     Args:
         command: Program and arguments.
@@ -25,7 +29,7 @@ def spawn(command: list[str], log: Path, keep: int) -> None:
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
-            command,
+            ["nice", "-n", str(NICENESS), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,9 +7,8 @@ there is no other state.
 
 import asyncio
 import platform
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -98,31 +97,13 @@ class QemuProvider(Provider, Egress):
         resources.require_disk(left)
 
     async def create(self, spec: MachineSpec) -> str:
-        """Make the folder with its overlay aside, then let it appear in its place at once."""
+        """Make the machine's folder with an overlay on the image; a failure leaves nothing."""
         machine = self._machine(spec.desktop_id)
         async with self._lock(spec.desktop_id):
-            if machine.exists():
+            with _host_faults():
+                if not machine.exists():
+                    await self._make(machine, spec)
                 return machine.identity().uuid
-            image = load_image(self._settings.images_dir.absolute(), spec.image)
-            resources.require_disk(await self._resources())
-            identity = Identity(
-                desktop_id=spec.desktop_id,
-                uuid=str(uuid4()),
-                name=spec.name,
-                image=spec.image,
-                vcpus=spec.vcpus,
-                memory=spec.memory,
-                disk=spec.disk,
-                authorized_key=spec.authorized_key,
-                machine_type=(await self.accelerator()).machine_type,
-            )
-            machine.make_run_folder()
-            shutil.rmtree(machine.draft, ignore_errors=True)
-            machine.draft.mkdir(mode=0o700)
-            await make_overlay(machine.draft / machine.disk.name, image.disk, spec.disk)
-            machine.write_identity(identity, machine.draft)
-            machine.draft.rename(machine.path)
-            return identity.uuid
 
     async def start(self, desktop_id: str, ref: str) -> None:
         """Start QEMU and wait until its monitor says that it is this machine.
@@ -257,8 +238,34 @@ class QemuProvider(Provider, Egress):
         """Hold a machine that is provably the one that is meant."""
         machine = self._machine(desktop_id)
         async with self._lock(desktop_id):
-            identity = machine.proved(ref)
-            yield machine, identity, Hypervisor(machine, identity)
+            with _host_faults():
+                identity = machine.proved(ref)
+                yield machine, identity, Hypervisor(machine, identity)
+
+    async def _make(self, machine: MachineFolder, spec: MachineSpec) -> None:
+        """Make the folder with its overlay aside, then let it appear in its place at once."""
+        image = load_image(self._settings.images_dir.absolute(), spec.image)
+        resources.require_disk(await self._resources())
+        identity = Identity(
+            desktop_id=spec.desktop_id,
+            uuid=str(uuid4()),
+            name=spec.name,
+            image=spec.image,
+            vcpus=spec.vcpus,
+            memory=spec.memory,
+            disk=spec.disk,
+            authorized_key=spec.authorized_key,
+            machine_type=(await self.accelerator()).machine_type,
+        )
+        try:
+            machine.make_run_folder()
+            machine.make_draft()
+            await make_overlay(machine.draft / machine.disk.name, image.disk, spec.disk)
+            machine.write_identity(identity, machine.draft)
+            machine.draft.rename(machine.path)
+        except BaseException:
+            machine.remove()
+            raise
 
     async def _resources(self) -> resources.Resources:
         return await asyncio.to_thread(self._measure)
@@ -277,10 +284,27 @@ class QemuProvider(Provider, Egress):
         return resources.measure(self._settings.desktops_dir, promised)
 
     async def _inspected(self, machine: MachineFolder) -> Machine | None:
+        """One machine, whose troubles must not hide the others."""
         async with self._lock(machine.desktop_id):
             try:
                 identity = machine.identity()
             except UnknownMachine:
                 return None
-            machine.trim_logs()
-            return await Hypervisor(machine, identity).observe()
+            try:
+                machine.trim_logs()
+                return await Hypervisor(machine, identity).observe()
+            except (ProviderError, OSError) as error:
+                reason = f"It cannot be looked at: {error}"
+                return Machine(machine.desktop_id, identity.uuid, Power.UNKNOWN, reason)
+
+
+@contextmanager
+def _host_faults() -> Iterator[None]:
+    """Turn what the host's file system refuses into an error that a person can read."""
+    try:
+        yield
+    except OSError as error:
+        raise ProviderError(
+            f"This host could not read or write the machine's files: {error}.",
+            hint="Look at the free space and the permissions of Le Bureau's data folder.",
+        ) from error

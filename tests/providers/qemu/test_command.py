@@ -5,7 +5,7 @@ import pytest
 
 from lebureau_app.errors import ProviderError
 from lebureau_app.providers.qemu.accel import Accelerator
-from lebureau_app.providers.qemu.command import compose
+from lebureau_app.providers.qemu.command import HALF_CLOSED, compose
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -70,7 +70,7 @@ def test_the_guest_reaches_nothing_but_its_egress_socket():
         "hostfwd=tcp:127.0.0.1:47681-:7681",
     ]
     assert options[-1] == (
-        "guestfwd=tcp:10.0.2.100:3128-cmd:/usr/bin/socat - "
+        f"guestfwd=tcp:10.0.2.100:3128-cmd:/usr/bin/socat -t {HALF_CLOSED} - "
         f"UNIX-CONNECT:/srv/lebureau/run/{DESKTOP}/egress"
     )
 

@@ -254,3 +254,54 @@ async def test_the_egress_socket_has_its_place(provider: QemuProvider, folder: M
     path = provider.egress_socket(DESKTOP)
     assert path == folder.egress
     assert path.parent.is_dir()
+
+
+async def test_a_create_that_fails_leaves_nothing(
+    provider: QemuProvider, folder: MachineFolder, monkeypatch
+):
+    await provider.accelerator()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ProviderError, match="qemu-img"):
+        await created(provider)
+    assert not folder.draft.exists()
+    assert not folder.run.exists()
+    assert await provider.inspect_all() == []
+
+
+async def test_a_disk_smaller_than_the_image_is_refused(provider: QemuProvider):
+    spec = MachineSpec(DESKTOP, "atlas", "tiny", 1, 64 << 20, 1 << 20, "ssh-ed25519 AAAA")
+    with pytest.raises(ProviderError, match="needs a disk"):
+        await provider.create(spec)
+
+
+async def test_one_broken_machine_does_not_hide_the_others(
+    provider: QemuProvider, folder: MachineFolder
+):
+    await created(provider)
+    (folder.path / "boot.json").mkdir()
+    other = MachineSpec("dsk_other", "b", "tiny", 1, 64 << 20, 64 << 20, "ssh-ed25519 AAAA")
+    await provider.create(other)
+    seen = {machine.desktop_id: machine.power for machine in await provider.inspect_all()}
+    assert seen == {DESKTOP: Power.UNKNOWN, "dsk_other": Power.STOPPED}
+
+
+async def test_a_running_machine_whose_boot_record_is_damaged_still_runs(
+    provider: QemuProvider, folder: MachineFolder
+):
+    ref = await started(provider)
+    (folder.path / "boot.json").write_text("{")
+    seen = await provider.inspect(DESKTOP, ref)
+    assert seen is not None
+    assert seen.power is Power.RUNNING
+    await provider.stop(DESKTOP, ref, force=True)
+    await provider.start(DESKTOP, ref)
+    assert (await provider.endpoint(DESKTOP, ref, 22)).port
+
+
+async def test_a_read_only_folder_is_an_error_for_people(
+    provider: QemuProvider, folder: MachineFolder
+):
+    ref = await created(provider)
+    (folder.path / "boot.new").mkdir()
+    with pytest.raises(ProviderError, match="could not read or write"):
+        await provider.start(DESKTOP, ref)

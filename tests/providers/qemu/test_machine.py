@@ -56,9 +56,10 @@ def test_a_boot_is_kept(folder: MachineFolder, boot: Boot):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"ports": 3}', '{"id": "b1", "extra": 1}'])
-def test_a_damaged_boot_is_none(folder: MachineFolder, content: str):
-    (folder.path / "boot.json").write_text(content)
+def test_a_damaged_boot_is_not_taken_for_none(folder: MachineFolder, content: str):
     assert folder.boot() is None
+    (folder.path / "boot.json").write_text(content)
+    assert folder.boot() == Boot("", {}, host_boot="")
 
 
 def test_last_words_are_of_this_boot_only(folder: MachineFolder):
