@@ -18,6 +18,7 @@ from lebureau_app.settings import Settings
 
 LARGEST_FRAME = 16 << 20
 GRACE = 3
+UNREAD = 60
 
 
 class CannotServe(LeBureauError):
@@ -117,6 +118,8 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A peer that takes nothing for a minute is gone: tcp(7), inherited by each connection.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD * 1000)
         try:
             listener.bind(address)
             listener.listen(2048)
@@ -191,8 +194,10 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
+    # uvicorn writes down the address of every WebSocket, tickets and all: never, at any level.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if level != "debug":
-        for chatty in ("uvicorn.error", "httpx", "httpcore", "asyncssh", "alembic", "websockets"):
+        for chatty in ("httpx", "httpcore", "asyncssh", "alembic", "websockets"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
