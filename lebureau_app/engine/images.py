@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import image
+from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.services import images
 from lebureau_app.services.images import Image
 from lebureau_app.settings import Settings
@@ -68,8 +69,7 @@ class ImageBuilder:
             if not images.has_current():
                 failures = 0 if await self._build() else failures + 1
                 wait = RETRIES[min(failures, len(RETRIES)) - 1] if failures else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._requested.wait(), wait)
+            await wait_until_set(self._requested, wait)
 
     async def _build(self) -> bool:
         """One attempt, ours or one that is already at work; whether the image is there now."""

@@ -59,7 +59,9 @@ async def choose_image(work: Work) -> None:
     if not work.desktop.image:
         image = await images.newest()
         if image is None:
-            raise NotYet("Waiting for the golden image, which is being built.")
+            building = images.under_way()
+            words = building.message if building else ""
+            raise NotYet(f"Waiting for the golden image. {words}".rstrip())
         await desktop_state.note(work.desktop.id, image=image)
 
 
