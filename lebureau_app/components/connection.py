@@ -1,7 +1,7 @@
 """What a page says while it has lost the server."""
 
 import reflex as rx
-from reflex.components.core.banner import has_connection_errors
+from reflex_components_core.core.banner import has_connection_errors
 
 
 def connection() -> rx.Component:

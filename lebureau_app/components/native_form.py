@@ -1,7 +1,7 @@
 """A form that the browser itself sends."""
 
 import reflex as rx
-from reflex.components.el.element import Element
+from reflex_components_core.el.element import Element
 
 
 class NativeForm(Element):

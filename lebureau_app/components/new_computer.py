@@ -3,6 +3,7 @@
 import reflex as rx
 
 from lebureau_app.components import parts
+from lebureau_app.components.expressions import contains, count, negated
 from lebureau_app.state.create import CreateState
 from lebureau_app.state.views import TierView
 
@@ -16,7 +17,7 @@ def new_computer() -> rx.Component:
                 icon="plus",
                 look="solid",
                 id="new-computer",
-                disabled=~CreateState.may_operate,
+                disabled=negated(CreateState.may_operate),
             )
         ),
         rx.dialog.content(
@@ -84,7 +85,7 @@ def _tier_card(tier: TierView) -> rx.Component:
             name="tier",
             value=tier.id,
             checked=chosen,
-            disabled=~tier.available,
+            disabled=negated(tier.available),
             on_change=CreateState.choose_tier(tier.id),
         ),
         rx.el.strong(tier.name),
@@ -98,7 +99,7 @@ def _tier_card(tier: TierView) -> rx.Component:
 
 def _keys() -> rx.Component:
     return rx.cond(
-        CreateState.keys.length() > 0,
+        count(CreateState.keys) > 0,
         rx.el.fieldset(
             rx.el.legend("Model keys that it may use"),
             rx.foreach(
@@ -106,8 +107,8 @@ def _keys() -> rx.Component:
                 lambda key: rx.el.label(
                     rx.el.input(
                         type="checkbox",
-                        checked=CreateState.key_ids.contains(key["id"]),
-                        on_change=lambda chosen: CreateState.choose_key(key["id"], chosen),
+                        checked=contains(CreateState.key_ids, key["id"]),
+                        on_change=CreateState.toggle_key(key["id"]),
                     ),
                     key["name"],
                     class_name="lb-check",

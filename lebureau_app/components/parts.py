@@ -1,17 +1,25 @@
 """The small parts of every page. They take data, never a state."""
 
-from typing import Any
+from typing import Any, Literal
 
 import reflex as rx
 from reflex.event import EventType
 
+from lebureau_app.components.expressions import negated, text_of
 from lebureau_app.components.streams import copy_button, elapsed
 from lebureau_app.state.views import DesktopView, LightView, ProblemView
 
+_COLORS: dict[str, Any] = {"solid": "indigo", "danger": "red"}
 CHANNEL_HELP = "What this light says, and why"
 
 
-def button(label: str, *, icon: str = "", look: str = "soft", **props: Any) -> rx.Component:
+def button(
+    label: str,
+    *,
+    icon: str = "",
+    look: Literal["solid", "soft", "ghost", "danger"] = "soft",
+    **props: Any,
+) -> rx.Component:
     """A button with a word, and an icon where it helps.
 
     Args:
@@ -20,12 +28,11 @@ def button(label: str, *, icon: str = "", look: str = "soft", **props: Any) -> r
         look: `solid` for the one thing to do here, `soft`, `ghost`, or `danger`.
         props: Whatever else the button takes.
     """
-    danger = look == "danger"
     return rx.button(
         *([rx.icon(icon, size=16, aria_hidden="true")] if icon else []),
         label,
-        variant="soft" if danger else look,
-        color_scheme="red" if danger else ("indigo" if look == "solid" else "gray"),
+        variant="soft" if look == "danger" else look,
+        color_scheme=_COLORS.get(look, "gray"),
         size="2",
         **props,
     )
@@ -147,7 +154,7 @@ def progress(percent: Any) -> rx.Component:
     return rx.el.span(
         rx.cond(
             percent >= 0,
-            rx.el.progress(value=percent.to_string(), max="100", aria_label="Progress"),
+            rx.el.progress(value=text_of(percent), max="100", aria_label="Progress"),
         ),
         class_name="lb-progress",
     )
@@ -202,7 +209,7 @@ def confirm_by_name(
                         look="danger",
                         id="destroy-confirm",
                         type="submit",
-                        disabled=~matches,
+                        disabled=negated(matches),
                     ),
                     class_name="lb-actions",
                 ),

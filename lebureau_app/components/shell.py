@@ -4,6 +4,7 @@ import reflex as rx
 from reflex.style import set_color_mode
 
 from lebureau_app.components import parts
+from lebureau_app.components.expressions import text_of
 from lebureau_app.components.native_form import native_form
 from lebureau_app.components.new_computer import new_computer
 from lebureau_app.components.streams import palette
@@ -83,14 +84,9 @@ def _account() -> rx.Component:
                 parts.menu_label(AppState.email),
                 rx.dropdown_menu.separator(),
                 parts.menu_label("Look"),
-                *(
-                    rx.dropdown_menu.item(label, on_select=set_color_mode(mode))
-                    for label, mode in (
-                        ("Dark", "dark"),
-                        ("Light", "light"),
-                        ("As the system", "system"),
-                    )
-                ),
+                rx.dropdown_menu.item("Dark", on_select=set_color_mode("dark")),
+                rx.dropdown_menu.item("Light", on_select=set_color_mode("light")),
+                rx.dropdown_menu.item("As the system", on_select=set_color_mode("system")),
                 rx.dropdown_menu.separator(),
                 rx.dropdown_menu.item("Settings", on_select=rx.redirect("/settings/")),
                 rx.dropdown_menu.item("Sign out", on_select=rx.call_function(_PRESS_SIGN_OUT)),
@@ -120,7 +116,7 @@ def _notice() -> rx.Component:
                     ),
                 ),
                 class_name="lb-notice",
-                key=shown.id.to_string(),
+                key=text_of(shown.id),
             ),
         ),
         class_name="lb-notices",

@@ -3,6 +3,7 @@
 import reflex as rx
 
 from lebureau_app.components import parts
+from lebureau_app.components.expressions import negated
 from lebureau_app.components.shell import shell
 from lebureau_app.components.streams import chat, screen, terminal, workbench
 from lebureau_app.state.desktop import DesktopState
@@ -44,7 +45,7 @@ def _bar() -> rx.Component:
         parts.since(_DESKTOP),
         parts.lights(DesktopState.lights),
         rx.el.span(class_name="lb-grow"),
-        rx.cond(DesktopState.may_operate & ~_DESKTOP.destroyed, _actions()),
+        rx.cond(DesktopState.may_operate & negated(_DESKTOP.destroyed), _actions()),
         class_name="lb-desktop-bar",
     )
 
@@ -104,12 +105,12 @@ def _more() -> rx.Component:
             rx.dropdown_menu.item(
                 "Restart",
                 on_select=DesktopState.restart(_DESKTOP.id),
-                disabled=~_DESKTOP.can_restart,
+                disabled=negated(_DESKTOP.can_restart),
             ),
             rx.dropdown_menu.item(
                 "Cancel what is being done",
                 on_select=DesktopState.cancel(_DESKTOP.id),
-                disabled=~_DESKTOP.busy,
+                disabled=negated(_DESKTOP.busy),
             ),
             rx.dropdown_menu.separator(),
             parts.menu_label(_DESKTOP.tier, " · ", _DESKTOP.size),
@@ -120,7 +121,7 @@ def _more() -> rx.Component:
                 "Destroy …",
                 color="red",
                 on_select=DesktopState.ask_to_destroy(True),
-                disabled=~_DESKTOP.can_destroy,
+                disabled=negated(_DESKTOP.can_destroy),
             ),
             size="1",
         ),

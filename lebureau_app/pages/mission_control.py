@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from lebureau_app.components import parts
+from lebureau_app.components.expressions import count, negated
 from lebureau_app.components.shell import shell
 from lebureau_app.components.streams import picture
 from lebureau_app.state.fleet import FleetState
@@ -24,7 +25,7 @@ def page() -> rx.Component:
         _needs_you(),
         rx.cond(
             FleetState.loaded,
-            rx.cond(FleetState.steps.length() > 0, _first_visit(), _fleet()),
+            rx.cond(count(FleetState.steps) > 0, _first_visit(), _fleet()),
             rx.el.p("Reading the fleet …", class_name="lb-quiet", role="status"),
         ),
     )
@@ -32,9 +33,9 @@ def page() -> rx.Component:
 
 def _needs_you() -> rx.Component:
     return rx.cond(
-        FleetState.needs.length() > 0,
+        count(FleetState.needs) > 0,
         rx.el.section(
-            rx.el.h2("Needs you (", FleetState.needs.length(), ")"),
+            rx.el.h2("Needs you (", count(FleetState.needs), ")"),
             rx.el.ul(rx.foreach(FleetState.needs, _need)),
             class_name="lb-needs",
             id="needs-you",
@@ -61,7 +62,7 @@ def _fleet() -> rx.Component:
     return rx.el.section(
         _filters(),
         rx.cond(
-            FleetState.rows.length() > 0,
+            count(FleetState.rows) > 0,
             rx.cond(FleetState.as_list, _list(), _wall()),
             parts.empty(
                 "No desktop is like that.",
@@ -97,7 +98,7 @@ def _filters() -> rx.Component:
         ),
         rx.el.span(class_name="lb-grow"),
         rx.el.div(
-            _choice("Wall", ~FleetState.as_list, FleetState.show_as("wall"), "layout-grid"),
+            _choice("Wall", negated(FleetState.as_list), FleetState.show_as("wall"), "layout-grid"),
             _choice("List", FleetState.as_list, FleetState.show_as("list"), "list"),
             class_name="lb-segments",
             role="group",
@@ -176,12 +177,12 @@ def _row(desktop: DesktopView) -> rx.Component:
 
 
 def _pages() -> rx.Component:
-    earlier, later = FleetState.cursors.length() > 0, FleetState.next_cursor != ""
+    earlier, later = count(FleetState.cursors) > 0, FleetState.next_cursor != ""
     return rx.cond(
         earlier | later,
         rx.el.nav(
-            parts.button("Newer", on_click=FleetState.previous_page, disabled=~earlier),
-            parts.button("Older", on_click=FleetState.next_page, disabled=~later),
+            parts.button("Newer", on_click=FleetState.previous_page, disabled=negated(earlier)),
+            parts.button("Older", on_click=FleetState.next_page, disabled=negated(later)),
             class_name="lb-actions lb-pages",
             aria_label="Pages of desktops",
         ),

@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from lebureau_app.components import parts
+from lebureau_app.components.expressions import count, negated, text_of
 from lebureau_app.components.shell import shell
 from lebureau_app.components.streams import copy_button
 from lebureau_app.state.settings import SettingsState
@@ -70,9 +71,7 @@ def _head(title: str, text: str, *actions: rx.Component) -> rx.Component:
 
 
 def _rows(rows: Any, row: Any, nothing: rx.Component) -> rx.Component:
-    return rx.cond(
-        rows.length() > 0, rx.el.ul(rx.foreach(rows, row), class_name="lb-rows"), nothing
-    )
+    return rx.cond(count(rows) > 0, rx.el.ul(rx.foreach(rows, row), class_name="lb-rows"), nothing)
 
 
 def _tail(*children: rx.Component) -> rx.Component:
@@ -88,7 +87,7 @@ def _model_keys() -> rx.Component:
             "Model keys",
             "Your agents think with your own keys. They are encrypted, and never shown again.",
             rx.cond(
-                SettingsState.may_operate & ~SettingsState.adding,
+                SettingsState.may_operate & negated(SettingsState.adding),
                 parts.button(
                     "Add a key",
                     icon="plus",
@@ -157,7 +156,11 @@ def _model_key_form() -> rx.Component:
         parts.field(
             "Key",
             parts.text_input(
-                "key", type="password", required=~compatible, auto_complete="off", id="model-key"
+                "key",
+                type="password",
+                required=negated(compatible),
+                auto_complete="off",
+                id="model-key",
             ),
             rx.cond(compatible, "May be left empty where the server wants none.", ""),
         ),
@@ -353,7 +356,7 @@ def _sessions() -> rx.Component:
             "Sessions",
             "The browsers in which you are signed in.",
             rx.cond(
-                SettingsState.sessions.length() > 1,
+                count(SettingsState.sessions) > 1,
                 parts.button(
                     "Sign out all others", look="danger", on_click=SettingsState.revoke_others
                 ),
@@ -445,5 +448,5 @@ def _host_row(host: HostView) -> rx.Component:
 def _gauge(title: str, text: Any, percent: Any) -> rx.Component:
     return rx.el.div(
         rx.el.dt(title),
-        rx.el.dd(rx.el.progress(value=percent.to_string(), max="100", aria_label=title), text),
+        rx.el.dd(rx.el.progress(value=text_of(percent), max="100", aria_label=title), text),
     )

@@ -48,10 +48,10 @@ class CreateState(AppState):
         self.with_agent = with_agent
 
     @rx.event
-    def choose_key(self, key_id: str, chosen: bool):
+    def toggle_key(self, key_id: str):
         """Give the desktop a model key, or leave it out."""
         others = [each for each in self.key_ids if each != key_id]
-        self.key_ids = [*others, key_id] if chosen else others
+        self.key_ids = others if len(others) < len(self.key_ids) else [*others, key_id]
 
     @rx.event
     async def provision(self, form: dict[str, Any]):

@@ -15,6 +15,7 @@ from lebureau_app.services import (
     sessions,
     users,
 )
+from lebureau_app.services.access import SCOPES, Scope
 from lebureau_app.state import views
 from lebureau_app.state.app import AppState
 from lebureau_app.state.views import ApiKeyView, HostView, ImageView, ModelKeyView, SessionView
@@ -131,7 +132,7 @@ class SettingsState(AppState):
         days = {"30": 30, "90": 90, "365": 365}.get(form.get("expires", ""))
         with self.in_place():
             expires_at = utc_now() + timedelta(days=days) if days else None
-            scopes = [scope for scope in ("read", "write", "admin") if form.get(scope)]
+            scopes: list[Scope] = [scope for scope in SCOPES if form.get(scope)]
             _, self.new_secret = await api_keys.create(
                 self.caller, form.get("name", ""), scopes, expires_at
             )

@@ -338,9 +338,9 @@ class HostView:
 
 
 _KEY_TONES = {"valid": "ready", "invalid": "failed", "untested": "off"}
-_KEY_WORDS = {"valid": "Works", "invalid": "Rejected", "untested": "Not tested"}
+_KEY_WORDS: dict[str, str] = {"valid": "Works", "invalid": "Rejected", "untested": "Not tested"}
 _IMAGE_TONES = {"ready": "ready", "failed": "failed", "missing": "off"}
-_PROVIDERS = {
+_PROVIDERS: dict[str, str] = {
     "anthropic": "Anthropic",
     "openai": "OpenAI",
     "openrouter": "OpenRouter",
@@ -355,11 +355,11 @@ def model_key(shown: dict[str, Any]) -> ModelKeyView:
     return ModelKeyView(
         id=shown["id"],
         name=shown["name"],
-        provider=_PROVIDERS.get(shown["provider"], shown["provider"]),
+        provider=_PROVIDERS.get(shown["provider"]) or shown["provider"],
         ending=f"…{shown['last4']}" if shown["last4"] else "no key",
         detail=" · ".join(each for each in (shown["model"], shown["baseUrl"]) if each),
         tone=_KEY_TONES.get(shown["status"], "off"),
-        word=_KEY_WORDS.get(shown["status"], shown["status"]),
+        word=_KEY_WORDS.get(shown["status"]) or shown["status"],
         used=day(shown["lastUsedAt"], "never used"),
     )
 

@@ -1,0 +1,141 @@
+import pytest
+
+from lebureau_app.models import Desktop, lights
+from lebureau_app.services import present
+from lebureau_app.state import views
+
+GIB = 1 << 30
+
+
+def shown(**values: object) -> dict:
+    row = Desktop(
+        workspace_id="ws_1",
+        name="dev-agent-01",
+        tier="free",
+        provider="fake",
+        vcpus=2,
+        memory=4 * GIB,
+        disk=20 * GIB,
+    )
+    for attribute, value in values.items():
+        setattr(row, attribute, value)
+    return present.desktop(row)
+
+
+def ready() -> dict:
+    return {channel: {"state": "ready", "reason": ""} for channel in lights()}
+
+
+def test_a_running_desktop_is_live_and_can_be_stopped():
+    view = views.desktop(shown(status="running", readiness=ready(), activity="exec make"))
+    assert (view.tone, view.word, view.line) == ("ready", "Running", "exec make")
+    assert view.live
+    assert view.screen_ready
+    assert view.terminal_ready
+    assert view.can_stop
+    assert view.can_restart
+    assert not view.can_start
+    assert not view.chat_closed
+    assert view.chat_note == ""
+
+
+def test_a_task_names_itself_and_its_step():
+    progress = {"step": "boot", "percent": 41.6, "message": "Booting Debian"}
+    view = views.desktop(shown(status="provisioning", task="creating", progress=progress))
+    assert (view.tone, view.word, view.line, view.percent) == (
+        "working",
+        "Creating",
+        "Booting Debian",
+        42,
+    )
+    assert view.screen_waiting == "Creating: Booting Debian"
+
+
+def test_no_percentage_is_made_up():
+    progress = {"step": "shutdown", "percent": None, "message": "Shutting down"}
+    assert views.desktop(shown(status="running", task="stopping", progress=progress)).percent == -1
+
+
+def test_a_task_without_a_step_waits_for_its_turn():
+    assert views.desktop(shown(status="provisioning", task="creating")).line == (
+        "Waiting for its turn"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "tone", "can_start", "can_stop"),
+    [
+        ("stopped", "off", True, False),
+        ("error", "failed", True, True),
+        ("hibernated", "off", True, False),
+        ("destroyed", "off", False, False),
+    ],
+)
+def test_what_can_be_done_follows_the_status(status, tone, can_start, can_stop):
+    view = views.desktop(shown(status=status))
+    assert (view.tone, view.can_start, view.can_stop) == (tone, can_start, can_stop)
+    assert view.chat_closed
+
+
+def test_a_failed_desktop_says_why():
+    view = views.desktop(shown(status="error", status_message="The machine ended by itself."))
+    assert view.line == "The machine ended by itself."
+
+
+def test_a_desktop_that_needs_somebody_has_its_own_tone():
+    assert views.desktop(shown(status="running", needs_attention=True)).tone == "needs"
+
+
+def test_an_agent_that_is_not_ready_reads_the_message_later():
+    readiness = {**ready(), "agent": {"state": "starting", "reason": ""}}
+    view = views.desktop(shown(status="running", readiness=readiness))
+    assert not view.chat_closed
+    assert "as soon as it is" in view.chat_note
+
+
+def test_a_desktop_without_an_agent_takes_no_messages():
+    view = views.desktop(shown(status="running", readiness=ready(), agent="none"))
+    assert view.chat_closed
+    assert "without an agent" in view.chat_note
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(4 * GIB, "4 GB"), (GIB * 3 // 2, "1.5 GB"), (20 * GIB, "20 GB")]
+)
+def test_sizes(size, words):
+    assert views.gigabytes(size) == words
+
+
+def test_prices():
+    assert views.price({"amount": "49.00", "currency": "EUR"}) == "EUR 49 a month"
+    assert views.price({"amount": "0.00", "currency": "EUR"}) == "No charge"
+
+
+def test_a_browser_is_named():
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/143.0 Safari/537.36"
+    shown_session = {
+        "id": "ses_1",
+        "userAgent": agent,
+        "address": "192.0.2.1",
+        "lastSeenAt": "2026-11-23T02:00:00Z",
+        "current": True,
+    }
+    view = views.session(shown_session)
+    assert view.browser == "Chrome on Linux"
+    assert view.seen == "2026-11-23 02:00 UTC"
+
+
+def test_an_image_that_failed_says_why():
+    view = views.image(
+        {
+            "id": "img",
+            "suite": "trixie",
+            "profile": "standard",
+            "status": "failed",
+            "progress": None,
+            "size": None,
+            "createdAt": None,
+            "error": "No mirror answers.",
+        }
+    )
+    assert (view.tone, view.detail, view.percent) == ("failed", "No mirror answers.", -1)
