@@ -152,8 +152,15 @@ async def take_apart(work: Work) -> None:
     await conversations.end_all(
         work.desktop.id, Ended(RunStatus.FAILED, error=DesktopDestroyed()), queued=True
     )
-    if work.desktop.ref:
-        await work.provider.destroy(*work.machine)
+    ref = work.desktop.ref or await _ref_of_the_unrecorded(work)
+    if ref:
+        await work.provider.destroy(work.desktop.id, ref)
+
+
+async def _ref_of_the_unrecorded(work: Work) -> str | None:
+    """The identity of a machine that was made right before the server died."""
+    machines = await work.provider.inspect_all()
+    return next((each.ref for each in machines if each.desktop_id == work.desktop.id), None)
 
 
 async def _must_run(work: Work) -> None:

@@ -59,16 +59,24 @@ class Fleet:
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
     from lebureau_app.services import vault
+
     monkeypatch.setenv("LEBUREAU_HOME", str(tmp_path))
-    get_settings.cache_clear(); vault._master_key.cache_clear(); vault._key_id.cache_clear()
+    get_settings.cache_clear()
+    vault._master_key.cache_clear()
+    vault._key_id.cache_clear()
     yield get_settings()
-    get_settings.cache_clear(); vault._master_key.cache_clear(); vault._key_id.cache_clear()
+    get_settings.cache_clear()
+    vault._master_key.cache_clear()
+    vault._key_id.cache_clear()
+
 
 @pytest.fixture
 async def database(settings):
     await db.migrate()
     yield
     await db.dispose()
+
+
 # END TEMPORARY
 
 

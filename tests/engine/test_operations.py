@@ -1,6 +1,7 @@
 """The journal is carried out, survives being killed, and can be cancelled and retried."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from lebureau_app.errors import Conflict, DesktopDestroyed, NameTaken
@@ -8,6 +9,7 @@ from lebureau_app.models import Desktop, Light, OperationStatus, Status
 from lebureau_app.providers.base import Power
 from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.services import desktops, operations
+from lebureau_app.services.desktop_state import spec_of
 from lebureau_app.services.desktops import NewDesktop
 
 from tests.engine.conftest import Fleet
@@ -98,6 +100,14 @@ class TestKilled:
         assert await kinds(fleet, desktop) == [("create", "done")]
         assert len(await fleet.provider.inspect_all()) == 1
 
+    async def test_a_machine_that_was_not_written_down_is_destroyed_too(self, fleet: Fleet) -> None:
+        desktop = await create(fleet)
+        await fleet.provider.create(spec_of(desktop, "ssh-ed25519 AAAA"))
+        await desktops.destroy(fleet.caller, desktop.id)
+        async with fleet.working():
+            await fleet.until(desktop.id, lambda row: row.status == Status.DESTROYED)
+        assert await fleet.provider.inspect_all() == []
+
     async def test_a_lost_lease_writes_nothing(self, fleet: Fleet) -> None:
         await create(fleet)
         (mine,) = await operations.claim()
@@ -149,9 +159,7 @@ class TestTrouble:
         (operation,) = (await operations.list_operations(fleet.caller, desktop.id)).rows
         assert operation.status == OperationStatus.DONE
 
-    @pytest.mark.parametrize(
-        "fleet", [FakeBehaviour(broken=frozenset({"create"}))], indirect=True
-    )
+    @pytest.mark.parametrize("fleet", [FakeBehaviour(broken=frozenset({"create"}))], indirect=True)
     async def test_destroy_takes_over_from_a_failing_create(self, fleet: Fleet) -> None:
         async with fleet.working():
             desktop = await create(fleet)
@@ -189,8 +197,8 @@ class TestReconcile:
     async def test_a_stranger_is_left_alone(self, fleet: Fleet, caplog) -> None:
         async with fleet.working():
             desktop = await fleet.until((await create(fleet)).id, running)
-        spec = (await _spec(fleet, desktop))
-        await fleet.provider.create(spec)
+        stranger = replace(spec_of(desktop, "ssh-ed25519 AAAA"), desktop_id="dsk_stranger")
+        await fleet.provider.create(stranger)
         await fleet.reconcile()
         assert "left alone" in caplog.text
         assert len(await fleet.provider.inspect_all()) == 2
@@ -215,11 +223,3 @@ class TestReconcile:
             await fleet.until(desktop.id, settled)
         machine = await fleet.provider.inspect(desktop.id, desktop.ref)
         assert machine and machine.power == Power.STOPPED
-
-
-async def _spec(fleet: Fleet, like: Desktop):
-    from dataclasses import replace
-
-    from lebureau_app.services.desktop_state import spec_of
-
-    return replace(spec_of(like, "ssh-ed25519 AAAA"), desktop_id="dsk_stranger")
