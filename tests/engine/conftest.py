@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+
+from lebureau_app import db
 from lebureau_app.engine import operations as worker_module
 from lebureau_app.engine.links import Links
 from lebureau_app.engine.operations import Operations
@@ -16,8 +18,6 @@ from lebureau_app.providers.fake import FakeBehaviour, FakeProvider
 from lebureau_app.services import desktop_state, events, hosts, images, live
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
-
-from lebureau_app import db
 
 
 @dataclass
@@ -55,33 +55,10 @@ class Fleet:
                 await listener.get()
 
 
-# TEMPORARY
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
-    from lebureau_app.services import vault
-
-    monkeypatch.setenv("LEBUREAU_HOME", str(tmp_path))
-    get_settings.cache_clear()
-    vault._master_key.cache_clear()
-    vault._key_id.cache_clear()
-    yield get_settings()
-    get_settings.cache_clear()
-    vault._master_key.cache_clear()
-    vault._key_id.cache_clear()
-
-
-@pytest.fixture
-async def database(settings):
-    await db.migrate()
-    yield
-    await db.dispose()
-
-
-# END TEMPORARY
-
-
-@pytest.fixture
-async def fleet(request, settings, database, monkeypatch) -> AsyncIterator[Fleet]:
+async def fleet(
+    request: pytest.FixtureRequest, any_database: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Fleet]:
     """A fleet; `@pytest.mark.parametrize("fleet", [FakeBehaviour(…)], indirect=True)` spoils it."""
     behaviour = getattr(request, "param", FakeBehaviour())
     monkeypatch.setattr(worker_module, "POLL", 0.01)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from lebureau_app.errors import Conflict, DesktopDestroyed, NameTaken
 from lebureau_app.models import Desktop, Light, OperationStatus, Status
 from lebureau_app.providers.base import Power
@@ -11,7 +12,6 @@ from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.services import desktops, operations
 from lebureau_app.services.desktop_state import spec_of
 from lebureau_app.services.desktops import NewDesktop
-
 from tests.engine.conftest import Fleet
 
 
