@@ -20,7 +20,16 @@ from lebureau_app.guest.door import Door
 from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Desktop, Membership, Role, Status, User, Workspace
 from lebureau_app.providers.fake import FakeProvider
-from lebureau_app.services import api_keys, hosts, images, live, model_providers, rate_limits, vault
+from lebureau_app.services import (
+    api_keys,
+    hosts,
+    images,
+    live,
+    model_providers,
+    passwords,
+    rate_limits,
+    vault,
+)
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
 
@@ -33,6 +42,11 @@ _CACHES = (
     vault._key_id,
     model_providers._trust,
 )
+
+
+passwords._context.update(
+    argon2__time_cost=1, argon2__memory_cost=512, argon2__parallelism=1
+)  # cheap: tests sign in often
 
 
 @pytest.fixture
@@ -95,11 +109,14 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def any_database(
-    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    migrated: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[str]:
     """An empty database, once of each kind."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated"), settings.home / "lebureau.db")
+        shutil.copy(migrated, settings.home / "lebureau.db")
     else:
         url: str = request.getfixturevalue("postgresql")
         name = f"test_{abs(hash(request.node.nodeid))}"
@@ -222,6 +239,15 @@ async def make_desktop(workspace_id: str, name: str = "dev-agent-01", **values: 
     return made
 
 
+async def set_desktop(desktop_id: str, **values: object) -> None:
+    """Have a desktop be as a test needs it."""
+    async with db.writing() as session:
+        desktop = await session.get_one(Desktop, desktop_id)
+        for attribute, value in values.items():
+            setattr(desktop, attribute, value)
+        session.add(desktop)
+
+
 @pytest.fixture(scope="session")
 def api() -> FastAPI:
     """The API; it keeps nothing of a test but figures."""
@@ -263,10 +289,8 @@ _hash: list[str] = []
 
 
 def _password_hash() -> str:
-    from lebureau_app.services.passwords import _context
-
     if not _hash:
-        _hash.append(_context.hash(PASSWORD))
+        _hash.append(passwords._context.hash(PASSWORD))
     return _hash[0]
 
 

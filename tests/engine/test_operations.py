@@ -38,7 +38,10 @@ class TestLifecycle:
             desktop = await create(fleet)
             assert (desktop.status, desktop.task) == ("provisioning", "creating")
             desktop = await fleet.until(desktop.id, running)
-            assert desktop.image and desktop.ref and desktop.host_key and desktop.started_at
+            assert desktop.image
+            assert desktop.ref
+            assert desktop.host_key
+            assert desktop.started_at
             lit = await fleet.until(
                 desktop.id,
                 lambda row: all(each["state"] == Light.READY for each in row.readiness.values()),
@@ -54,7 +57,8 @@ class TestLifecycle:
             )
             assert {each["state"] for each in stopped.readiness.values()} == {"off"}
             machine = await fleet.provider.inspect(desktop.id, desktop.ref)
-            assert machine and machine.power == Power.STOPPED
+            assert machine
+            assert machine.power == Power.STOPPED
             await desktops.start(fleet.caller, desktop.id)
             again = await fleet.until(desktop.id, running)
             assert again.ref == desktop.ref
@@ -135,7 +139,8 @@ class TestTrouble:
             cancelled = await fleet.until(desktop.id, settled)
         assert cancelled.status == Status.STOPPED
         machine = await fleet.provider.inspect(desktop.id, cancelled.ref)
-        assert machine and machine.power == Power.STOPPED
+        assert machine
+        assert machine.power == Power.STOPPED
         assert await kinds(fleet, desktop) == [("create", "cancelled")]
 
     @pytest.mark.parametrize(
@@ -151,7 +156,8 @@ class TestTrouble:
             assert failed.status == Status.ERROR
             assert failed.needs_attention
             (operation,) = (await operations.list_operations(fleet.caller, desktop.id)).rows
-            assert operation.error and operation.error["code"] == "deadline_exceeded"
+            assert operation.error
+            assert operation.error["code"] == "deadline_exceeded"
             monkeypatch.setattr(fleet.settings, "boot_timeout", 60)
             fleet.provider.behaviour = FakeBehaviour()
             await operations.retry(fleet.caller, operation.id)
@@ -222,4 +228,5 @@ class TestReconcile:
             fleet.links.wake()
             await fleet.until(desktop.id, settled)
         machine = await fleet.provider.inspect(desktop.id, desktop.ref)
-        assert machine and machine.power == Power.STOPPED
+        assert machine
+        assert machine.power == Power.STOPPED
