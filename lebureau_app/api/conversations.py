@@ -1,6 +1,7 @@
 """Talking to the agents: chat, runs, messages, conversations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,7 @@ from lebureau_app.api.dependencies import (
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.listing import listing
 from lebureau_app.api.schemas import Chat, Empty
-from lebureau_app.api.sse import frame, stream, tune_in, wants_events
+from lebureau_app.api.sse import frame, resumed, stream, tune_in, wants_events
 from lebureau_app.models import ENDED
 from lebureau_app.services import conversations, events, present
 from lebureau_app.services.access import Caller
@@ -50,12 +51,14 @@ async def chat(
         }
         return Answer(202, body)
 
+    async def send_once() -> Answer:
+        return await create_once(request, caller, key, payload, send)
+
     if wants_events(request):
         caller.need_scope("read")
-        begun = await events.newest_id()
-        answer = await create_once(request, caller, key, payload, send)
-        return stream(_run_frames(caller, answer.body["runId"], begun))
-    answer = await create_once(request, caller, key, payload, send)
+        frames = _run_frames(caller, send_once)
+        return stream(resumed(await anext(frames), frames))
+    answer = await send_once()
     if payload.wait:
         run = await conversations.wait_for_run(caller, answer.body["runId"], payload.wait)
         status = 200 if run.status in ENDED else 202
@@ -112,33 +115,38 @@ async def list_messages(
     return listing(page, present.message)
 
 
-async def _run_frames(caller: Caller, run_id: str, begun: int) -> AsyncIterator[bytes]:
-    """The events of one run after the event `begun`, until it has ended."""
+async def _run_frames(
+    caller: Caller, send: Callable[[], Awaitable[Answer]]
+) -> AsyncGenerator[bytes]:
+    """Send a message, then give the events of its run until it has ended.
+
+    Listening begins before sending, so that nothing is missed. The first frame says that the
+    message was taken; what is wrong with it is raised before that.
+    """
     async with events.bus.subscribe() as listener:
-        replayed = [
-            told for told in await events.since(caller, begun) or [] if _is_of(told, run_id)
-        ]
-        for told in replayed:
-            yield frame(told.type, told.data, told.id)
+        run_id = (await send()).body["runId"]
+        yield b": taken\n\n"
         run = await conversations.get_run(caller, run_id)
         if run.status in ENDED:
-            if not replayed or not _is_end(replayed[-1]):
-                yield frame("run.updated", present.run(run))
+            for told in listener.drain():
+                if _is_of(told, run_id) and not _is_end(told):
+                    yield frame(told.type, told.data, told.id)
+            yield frame("run.updated", present.run(run))
             return
-        seen = {told.id for told in replayed}
-        async for told in tune_in(caller, listener):
-            if told is None:
-                yield b": still working\n\n"
-            elif told.type == "resync":
-                run = await conversations.get_run(caller, run_id)
-                yield frame("resync", {})
-                yield frame("run.updated", present.run(run))
-                if run.status in ENDED:
-                    return
-            elif _is_of(told, run_id) and (told.id is None or told.id not in seen):
-                yield frame(told.type, told.data, told.id)
-                if _is_end(told):
-                    return
+        async with aclosing(tune_in(caller, listener)) as heard:
+            async for told in heard:
+                if told is None:
+                    yield b": still working\n\n"
+                elif told.type == "resync":
+                    run = await conversations.get_run(caller, run_id)
+                    yield frame("resync", {})
+                    yield frame("run.updated", present.run(run))
+                    if run.status in ENDED:
+                        return
+                elif _is_of(told, run_id):
+                    yield frame(told.type, told.data, told.id)
+                    if _is_end(told):
+                        return
 
 
 def _is_of(told: Told, run_id: str) -> bool:

@@ -1,6 +1,7 @@
 """The stream of everything that happens in the caller's workspaces."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -44,13 +45,14 @@ async def _frames(
                 replayed.add(told.id)
                 if told.concerns(workspaces):
                     yield frame(told.type, told.data, told.id)
-        async for told in tune_in(caller, listener):
-            if told is None:
-                yield b": still here\n\n"
-            elif told.id is not None and told.id in replayed:
-                replayed.discard(told.id)
-            elif told.concerns(workspaces):
-                yield frame(told.type, told.data, told.id)
+        async with aclosing(tune_in(caller, listener)) as heard:
+            async for told in heard:
+                if told is None:
+                    yield b": still here\n\n"
+                elif told.id is not None and told.id in replayed:
+                    replayed.discard(told.id)
+                elif told.concerns(workspaces):
+                    yield frame(told.type, told.data, told.id)
 
 
 def _sequence(text: str | None) -> int | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import Request
@@ -34,7 +35,15 @@ def frame(kind: str, data: Any, sequence: int | None = None) -> bytes:
     return f"{line}event: {kind}\ndata: {text}\n\n".encode()
 
 
-async def tune_in(caller: Caller, listener: Listener) -> AsyncIterator[Told | None]:
+async def resumed(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """A stream whose first frame has been waited for already."""
+    async with aclosing(rest):
+        yield first
+        async for each in rest:
+            yield each
+
+
+async def tune_in(caller: Caller, listener: Listener) -> AsyncGenerator[Told | None]:
     """What a listener hears, until the caller is signed out.
 
     Yields:

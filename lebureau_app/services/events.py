@@ -108,12 +108,6 @@ async def since(caller: Caller, last_id: int, limit: int = 1000) -> list[Told] |
     return [told for told in missed if told.concerns(caller.roles)]
 
 
-async def newest_id() -> int:
-    """The sequence of the last event so far; 0 where there is none."""
-    async with db.reading() as session:
-        return (await session.exec(select(func.max(Event.id)))).one() or 0
-
-
 def emit(
     session: AsyncSession,
     kind: str,
