@@ -13,6 +13,7 @@ from image.recipe import PinnedFile, Profile
 from image.tree import Tree
 
 NODE = "/opt/node"
+OPENCLAW = "/usr/local/lib/node_modules/openclaw"
 SCRATCH = "/root/build"
 BUILD_CA = f"{SCRATCH}/ca.crt"
 FETCH_TIMEOUT_S = 120
@@ -49,10 +50,20 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
         f"""
         npm install --global --prefix /usr/local --no-audit --no-fund --no-update-notifier \
             --cache {SCRATCH}/npm openclaw@{profile.openclaw}
-        rm -rf {SCRATCH}/npm /usr/local/lib/node_modules/openclaw/docs
+        rm -rf {SCRATCH}/npm {OPENCLAW}/docs
         """,
         env=fetch_environment(tree),
     )
+    _make_openclaw_patient(tree)
+
+
+def _make_openclaw_patient(tree: Tree) -> None:
+    """Let the gateway's own worker take 90 s to start, not 5: an emulated CPU under load needs it."""
+    limit = "LEASE_HEARTBEAT_START_TIMEOUT_MS ="
+    tree.shell(f"""
+        files=$(grep -rlF '{limit} 5e3' {OPENCLAW}/dist)
+        sed -i 's/{limit} 5e3/{limit} 9e4/' $files
+    """)
 
 
 def install_ttyd(tree: Tree, profile: Profile, mirrors: Mirrors) -> None:

@@ -1,6 +1,7 @@
-"""Inside the image: bring the OpenClaw gateway up once and take it down again.
+"""Inside the image: bring the OpenClaw gateway up, let it answer once, and take it down again.
 
 Usage: ``python3 - COMPILE_CACHE``, as the desktop's user, in a network with only a loopback.
+What stays is the compile cache; state and identity of this run are removed.
 """
 
 import json
@@ -9,16 +10,71 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 READY_URL = "http://127.0.0.1:18789/readyz"
 READY_TIMEOUT_S = 240
+TURN_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 90
 KEYS = Path("/run/lebureau/keys.json")
 STATE = Path.home() / ".openclaw"
 BASE_CONFIG = Path("/etc/lebureau/openclaw.base.json")
+
+
+class Model(BaseHTTPRequestHandler):
+    """A model that says "Ready." to everything (OpenAI chat completions, streamed)."""
+
+    def do_POST(self) -> None:
+        """Answer one completion."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for delta, finish in (({"role": "assistant", "content": "Ready."}, None), ({}, "stop")):
+            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            chunk = {
+                "id": "1",
+                "object": "chat.completion.chunk",
+                "created": 0,
+                "model": "priming",
+                "choices": [choice],
+            }
+            self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def configure(model_port: int) -> None:
+    """Give the gateway the image's configuration, throw-away keys and the model above."""
+    KEYS.touch(mode=0o600)
+    KEYS.write_text(json.dumps({"gateway": {"token": "priming"}, "providers": {}}))
+    config = json.loads(BASE_CONFIG.read_text())
+    config["models"]["providers"]["priming"] = {
+        "baseUrl": f"http://127.0.0.1:{model_port}/v1",
+        "api": "openai-completions",
+        "apiKey": "priming",
+        "models": [
+            {
+                "id": "priming",
+                "name": "Priming",
+                "contextWindow": 128000,
+                "maxTokens": 1024,
+                "input": ["text"],
+                "reasoning": False,
+                "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
+            }
+        ],
+    }
+    config["agents"]["defaults"]["model"] = {"primary": "priming/priming"}
+    file = STATE / "openclaw.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(config))
 
 
 def is_ready() -> bool:
@@ -43,23 +99,40 @@ def wait_until_ready(gateway: "subprocess.Popen[bytes]") -> None:
 
 
 def main(compile_cache: str) -> None:
-    """Start, wait, stop, and leave only what every desktop may share."""
-    KEYS.write_text(json.dumps({"gateway": {"token": "priming"}, "providers": {}}))
-    KEYS.chmod(0o600)
-    config = STATE / "openclaw.json"
-    shutil.copy(BASE_CONFIG, config)
-    config.chmod(0o600)
+    """Start, ask once, stop, and leave only what every desktop may share."""
+    model = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    threading.Thread(target=model.serve_forever, daemon=True).start()
+    configure(model.server_port)
     environment = {
         **os.environ,
         "NODE_COMPILE_CACHE": compile_cache,
         "OPENCLAW_NO_RESPAWN": "1",
+        "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
         "OPENCLAW_SERVICE_REPAIR_POLICY": "external",
     }
     gateway = subprocess.Popen(["openclaw", "gateway", "run"], env=environment)
     wait_until_ready(gateway)
+    subprocess.run(
+        [
+            "openclaw",
+            "agent",
+            "--session-key",
+            "agent:main:priming",
+            "--message",
+            "Hello",
+            "--json",
+            "--timeout",
+            str(TURN_TIMEOUT_S),
+        ],
+        env=environment,
+        timeout=TURN_TIMEOUT_S + 60,
+        check=True,
+    )
     gateway.send_signal(signal.SIGTERM)
     gateway.wait(STOP_TIMEOUT_S)
     KEYS.unlink()
+    shutil.rmtree(STATE)
+    STATE.mkdir(mode=0o700)
 
 
 if __name__ == "__main__":

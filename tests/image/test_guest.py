@@ -57,6 +57,7 @@ def machine(tmp_path: Path, commands: Commands) -> Machine:
         "etc/lebureau/image.json": json.dumps({"id": "i", "versions": {"openclaw": "2026.9.6"}}),
         "proc/sys/kernel/random/boot_id": "boot-1\n",
         "dev/urandom": "",
+        "etc/ssl/certs/ca-certificates.crt": "debian's own\n",
         HOST_KEY: "ssh-ed25519 OLD lebureau\n",
     }.items():
         path = tmp_path / name
@@ -177,17 +178,19 @@ def test_clock_is_set_only_when_it_is_off(
 
 
 def test_certificates_are_trusted_once_and_removed_for_real(
-    machine: Machine, commands: Commands, tmp_path: Path, certificate: str
+    machine: Machine, tmp_path: Path, certificate: str
 ) -> None:
     applying.apply(machine, {"ca": certificate + certificate})
     applying.apply(machine, {"ca": certificate + certificate})
     directory = tmp_path / "usr/local/share/ca-certificates"
     assert len(list(directory.iterdir())) == 2
-    assert commands.ran == [["update-ca-certificates"]]
+    bundle = tmp_path / "etc/ssl/certs/ca-certificates.crt"
+    assert bundle.read_text() == "debian's own\n" + certificate + certificate
     policy = tmp_path / "etc/chromium/policies/managed/lebureau-ca.json"
     assert len(json.loads(policy.read_text())["CACertificates"]) == 2
     applying.apply(machine, {"ca": ""})
     assert list(directory.iterdir()) == []
+    assert bundle.read_text() == "debian's own\n"
     assert json.loads(policy.read_text())["CACertificates"] == []
 
 
