@@ -8,7 +8,8 @@ from lebureau_app.errors import TooLarge
 MOST = 1 << 20
 """Bytes."""
 
-_OURS = ("/api/", "/auth/")
+OURS = ("/api/", "/auth/", "/ws/")
+"""Where our routes are; everything else is a page."""
 
 
 async def bounded(scope: Scope, receive: Receive) -> Receive:
@@ -24,7 +25,7 @@ async def bounded(scope: Scope, receive: Receive) -> Receive:
     Raises:
         TooLarge: It is longer than allowed.
     """
-    if scope["type"] != "http" or not scope["path"].startswith(_OURS):
+    if scope["type"] != "http" or not scope["path"].startswith(OURS):
         return receive
     told = Headers(scope=scope).get("content-length", "")
     if told.isdigit() and int(told[:20]) > MOST:

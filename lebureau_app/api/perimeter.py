@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lebureau_app.api.body import bounded
+from lebureau_app.api.body import OURS, bounded
 from lebureau_app.api.metrics import Metrics
 from lebureau_app.errors import LeBureauError, Malformed
 from lebureau_app.models import new_id
@@ -32,13 +32,16 @@ class Perimeter:
     def __init__(self, app: ASGIApp, script_hashes: Sequence[str], metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._headers = security_headers(script_hashes, tls=get_settings().tls_cert is not None)
+        tls = get_settings().tls_cert is not None
+        self._of_pages = security_headers(script_hashes, tls=tls)
+        self._of_routes = security_headers((), tls=tls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        security = self._of_routes if scope["path"].startswith(OURS) else self._of_pages
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.monotonic(), 0
@@ -49,7 +52,7 @@ class Perimeter:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                for name, value in self._headers.items():
+                for name, value in security.items():
                     headers.setdefault(name, value)
             elif message["type"] == "websocket.accept":
                 status = 101
@@ -73,7 +76,7 @@ class Perimeter:
         template = getattr(scope.get("route"), "path", None) or "other"
         method = scope.get("method", "WS")
         self._metrics.count_request(method, template, status, seconds)
-        log.info("%s %s %d %.0f ms %s", method, template, status, seconds * 1000, request_id)
+        log.debug("%s %s %d %.0f ms %s", method, template, status, seconds * 1000, request_id)
 
 
 def security_headers(script_hashes: Sequence[str], *, tls: bool) -> dict[str, str]:
