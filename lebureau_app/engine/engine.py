@@ -4,7 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from lebureau_app.engine import housekeeping
+from lebureau_app.engine import housekeeping, revocations
 from lebureau_app.engine.guest_link import GuestLink
 from lebureau_app.engine.images import ImageBuilder
 from lebureau_app.engine.links import Link, Links
@@ -48,6 +48,7 @@ class Engine:
                 tasks.create_task(worker.run(), name="operations")
                 tasks.create_task(Reconciler(self._provider, self.links).run(), name="reconcile")
                 tasks.create_task(housekeeping.run(), name="housekeeping")
+                tasks.create_task(revocations.run(), name="revocations")
                 if self._provider.name == "qemu":
                     tasks.create_task(ImageBuilder(self._settings).run(), name="images")
         except* Exception:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from lebureau_app.services import events, idempotency, tickets
+from lebureau_app.services import events, idempotency, sessions, tickets
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +16,7 @@ async def run() -> None:
         try:
             await events.forget_old()
             await tickets.forget_old()
+            await sessions.forget_old()
             await idempotency.forget_old()
         except Exception:
             log.exception("housekeeping failed")

@@ -71,6 +71,9 @@ class LiveSockets:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[LiveSocket]:
+        return iter(list(self._open))
+
     @contextmanager
     def register(
         self,

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http.cookies import CookieError, SimpleCookie
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
 from lebureau_app import db
 from lebureau_app.errors import NotFound, WrongCredentials
 from lebureau_app.gateway.live import CloseCode, live_sockets
-from lebureau_app.models import Membership, Session, User, utc_now
+from lebureau_app.models import ApiKey, Membership, Session, User, utc_now
 from lebureau_app.services import passwords, users, workspaces
 from lebureau_app.services.access import Caller
 from lebureau_app.services.rate_limits import limits
@@ -147,6 +147,34 @@ async def revoke_all(user_id: str) -> None:
             .values(revoked_at=utc_now())
         )
     live_sockets.close(CloseCode.SIGNED_OUT, user_id=user_id)
+
+
+async def close_ended() -> None:
+    """Close what is open on sessions and API keys that have expired, or that another process or
+    the command line has revoked.
+    """
+    of_sessions = {live.session_id for live in live_sockets if live.session_id}
+    of_keys = {live.api_key_id for live in live_sockets if live.api_key_id}
+    if not of_sessions and not of_keys:
+        return
+    now = utc_now()
+    async with db.reading() as session:
+        going_on = await session.exec(
+            select(Session.id)
+            .where(col(Session.id).in_(of_sessions), col(Session.revoked_at).is_(None))
+            .where(col(Session.expires_at) > now)
+        )
+        ended = of_sessions - set(going_on)
+        good = await session.exec(
+            select(ApiKey.id)
+            .where(col(ApiKey.id).in_(of_keys), col(ApiKey.revoked_at).is_(None))
+            .where(or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now))
+        )
+        useless = of_keys - set(good)
+    for session_id in ended:
+        live_sockets.close(CloseCode.SIGNED_OUT, session_id=session_id)
+    for key_id in useless:
+        live_sockets.close(CloseCode.SIGNED_OUT, api_key_id=key_id)
 
 
 async def forget_old() -> None:

@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from lebureau_app import db
 from lebureau_app.errors import Invalid, NameTaken, RateLimited, WrongCredentials
+from lebureau_app.gateway.live import CloseCode, live_sockets
 from lebureau_app.models import ApiKey, Membership, Session, User, Workspace, utc_now
 from lebureau_app.services import api_keys, passwords, rate_limits, sessions, setup, users
 from lebureau_app.services.sessions import LIFETIME
@@ -127,6 +128,27 @@ async def test_api_keys_expire_and_are_stored_hashed(any_database):
     assert await api_keys.caller_from_bearer(secret) is None
     for rubbish in ("", "lb_", "x", "lb_" + "x" * 43, "lb_" + "x" * 9999):
         assert await api_keys.caller_from_bearer(rubbish) is None
+
+
+async def test_what_ended_elsewhere_is_closed_here(any_database):
+    user = await users.create("anna@example.com", PASSWORD)
+    signed_in = await sessions.open_for(user, "", "")
+    caller = await sessions.caller_from_cookie(cookie(signed_in))
+    assert caller
+    key, _ = await api_keys.create(caller, "k", None, utc_now() + timedelta(hours=1))
+    with (
+        live_sockets.register(user_id=user.id, session_id=caller.session_id) as browser,
+        live_sockets.register(user_id=user.id, api_key_id=key.id) as program,
+    ):
+        await sessions.close_ended()
+        assert (browser.code, program.code) == (None, None)
+        async with db.writing() as session:
+            (await session.get_one(ApiKey, key.id)).expires_at = utc_now()
+        await sessions.close_ended()
+        assert (browser.code, program.code) == (None, CloseCode.SIGNED_OUT)
+        await _set(revoked_at=utc_now())
+        await sessions.close_ended()
+        assert browser.code == CloseCode.SIGNED_OUT
 
 
 async def _set(**values):
