@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import (
     DEFAULT_LIMIT,
     Admin,
@@ -16,13 +17,14 @@ from lebureau_app.api.dependencies import (
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.listing import listing
 from lebureau_app.api.schemas import NewApiKey
+from lebureau_app.api.shapes import shows
 from lebureau_app.services import api_keys, present
 from lebureau_app.services.idempotency import Answer
 
 router = APIRouter(prefix="/api/api-keys", tags=["API keys"])
 
 
-@router.get("")
+@router.get("", responses=shows(shapes.Listing[shapes.ApiKey]))
 async def list_api_keys(
     caller: Reader, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -31,7 +33,7 @@ async def list_api_keys(
     return listing(page, present.api_key)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=shows(shapes.ApiKey, 201))
 async def create_api_key(
     request: Request, caller: Admin, payload: NewApiKey, key: Key = None
 ) -> JSONResponse:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import (
     Admin,
     Reader,
@@ -17,6 +18,7 @@ from lebureau_app.api.dependencies import (
 )
 from lebureau_app.api.problems import from_validation
 from lebureau_app.api.schemas import PasswordChange, Payload, SetUp, SignIn
+from lebureau_app.api.shapes import shows
 from lebureau_app.errors import LeBureauError, Malformed
 from lebureau_app.services import present, sessions, setup, users
 from lebureau_app.services.sessions import COOKIE, SignedIn
@@ -28,7 +30,7 @@ _COOKIE_AGE = 400 * 24 * 3600
 P = TypeVar("P", bound=Payload)
 
 
-@router.post("/login", openapi_extra=SignIn.as_form())
+@router.post("/login", openapi_extra=SignIn.as_form(), responses=shows(shapes.SignedIn))
 async def sign_in(request: Request) -> Response:
     """Sign in with a form or JSON: sets the session cookie."""
     need_no_foreign_origin(request)
@@ -68,7 +70,9 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
-@router.post("/setup", status_code=201, openapi_extra=SetUp.as_form())
+@router.post(
+    "/setup", status_code=201, openapi_extra=SetUp.as_form(), responses=shows(shapes.SignedIn, 201)
+)
 async def set_up(request: Request) -> Response:
     """Make the owner account with the token of the one-time set-up link, and sign in."""
     need_no_foreign_origin(request)
@@ -102,7 +106,7 @@ async def change_password(caller: Admin, payload: PasswordChange) -> None:
     await sessions.revoke_others(caller)
 
 
-@router.get("/sessions")
+@router.get("/sessions", responses=shows(shapes.Listing[shapes.Session]))
 async def list_sessions(caller: Reader) -> dict[str, Any]:
     """The caller's browsers that are signed in."""
     rows = await sessions.list_sessions(caller)

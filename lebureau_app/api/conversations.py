@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import (
     DEFAULT_LIMIT,
     Cursor,
@@ -20,6 +21,7 @@ from lebureau_app.api.dependencies import (
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.listing import listing
 from lebureau_app.api.schemas import Chat, Empty
+from lebureau_app.api.shapes import shows
 from lebureau_app.api.sse import frame, resumed, stream, tune_in, wants_events
 from lebureau_app.models import ENDED
 from lebureau_app.services import conversations, events, present
@@ -30,7 +32,11 @@ from lebureau_app.services.idempotency import Answer
 router = APIRouter(prefix="/api", tags=["conversations"])
 
 
-@router.post("/desktops/{desktop_id}/chat", status_code=202)
+@router.post(
+    "/desktops/{desktop_id}/chat",
+    status_code=202,
+    responses=shows(shapes.Taken) | shows(shapes.Taken, 202),
+)
 async def chat(
     request: Request, caller: Writer, desktop_id: DesktopId, payload: Chat, key: Key = None
 ) -> Response:
@@ -66,7 +72,9 @@ async def chat(
     return response(answer)
 
 
-@router.post("/desktops/{desktop_id}/chat/abort", status_code=202)
+@router.post(
+    "/desktops/{desktop_id}/chat/abort", status_code=202, responses=shows(shapes.Aborted, 202)
+)
 async def abort(
     caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
 ) -> dict[str, Any]:
@@ -75,13 +83,13 @@ async def abort(
     return {"run": present.run(run) if run else None}
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", responses=shows(shapes.Run))
 async def get_run(caller: Reader, run_id: str) -> dict[str, Any]:
     """One run."""
     return present.run(await conversations.get_run(caller, well_formed(run_id)))
 
 
-@router.get("/desktops/{desktop_id}/messages")
+@router.get("/desktops/{desktop_id}/messages", responses=shows(shapes.Listing[shapes.Message]))
 async def list_messages_of_desktop(
     caller: Reader, desktop_id: DesktopId, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -90,7 +98,7 @@ async def list_messages_of_desktop(
     return listing(page, present.message)
 
 
-@router.get("/conversations")
+@router.get("/conversations", responses=shows(shapes.Listing[shapes.Conversation]))
 async def list_conversations(
     caller: Reader,
     workspace_id: WorkspaceFilter = None,
@@ -104,7 +112,9 @@ async def list_conversations(
     return listing(page, present.conversation)
 
 
-@router.get("/conversations/{conversation_id}/messages")
+@router.get(
+    "/conversations/{conversation_id}/messages", responses=shows(shapes.Listing[shapes.Message])
+)
 async def list_messages(
     caller: Reader, conversation_id: str, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> dict[str, Any]:

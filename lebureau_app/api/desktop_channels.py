@@ -5,9 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import DesktopId, Reader, Writer, socket_address
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.schemas import Exec, TicketRequest
+from lebureau_app.api.shapes import shows
 from lebureau_app.services import channels, present, tickets
 from lebureau_app.services.idempotency import Answer
 
@@ -25,7 +27,7 @@ async def screenshot(
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
-@router.post("/exec")
+@router.post("/exec", responses=shows(shapes.Executed))
 async def execute(caller: Writer, desktop_id: DesktopId, payload: Exec) -> dict[str, Any]:
     """Run a command by `bash -lc` as user `agent` in its home."""
     done = await channels.execute(caller, desktop_id, payload.command, payload.timeout)
@@ -38,7 +40,7 @@ async def execute(caller: Writer, desktop_id: DesktopId, payload: Exec) -> dict[
     }
 
 
-@router.post("/tickets", status_code=201)
+@router.post("/tickets", status_code=201, responses=shows(shapes.Ticket, 201))
 async def create_ticket(
     request: Request, caller: Writer, desktop_id: DesktopId, payload: TicketRequest, key: Key = None
 ) -> JSONResponse:

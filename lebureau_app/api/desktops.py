@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import (
     DEFAULT_LIMIT,
     Cursor,
@@ -18,6 +19,7 @@ from lebureau_app.api.dependencies import (
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.listing import listing
 from lebureau_app.api.schemas import DesktopChange, DesktopRequest, Empty, Stop
+from lebureau_app.api.shapes import shows
 from lebureau_app.errors import Invalid
 from lebureau_app.services import desktops, operations, present
 from lebureau_app.services.desktops import Changes, NewDesktop
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/api", tags=["desktops"])
 StatusFilter = Literal["provisioning", "running", "stopped", "hibernated", "error", "destroyed"]
 
 
-@router.get("/desktops")
+@router.get("/desktops", responses=shows(shapes.Listing[shapes.Desktop]))
 async def list_desktops(
     caller: Reader,
     workspace_id: WorkspaceFilter = None,
@@ -53,7 +55,7 @@ async def list_desktops(
     return listing(page, present.desktop)
 
 
-@router.post("/desktops", status_code=202)
+@router.post("/desktops", status_code=202, responses=shows(shapes.Desktop, 202))
 async def create_desktop(
     request: Request, caller: Writer, payload: DesktopRequest, key: Key = None
 ) -> JSONResponse:
@@ -66,13 +68,13 @@ async def create_desktop(
     return response(await create_once(request, caller, key, payload, make))
 
 
-@router.get("/desktops/{desktop_id}")
+@router.get("/desktops/{desktop_id}", responses=shows(shapes.Desktop))
 async def get_desktop(caller: Reader, desktop_id: DesktopId) -> dict[str, Any]:
     """One desktop, also when it has been destroyed."""
     return present.desktop(await desktops.get(caller, desktop_id))
 
 
-@router.patch("/desktops/{desktop_id}")
+@router.patch("/desktops/{desktop_id}", responses=shows(shapes.Desktop))
 async def change_desktop(
     caller: Writer, desktop_id: DesktopId, payload: DesktopChange
 ) -> dict[str, Any]:
@@ -81,13 +83,13 @@ async def change_desktop(
     return present.desktop(await desktops.change(caller, desktop_id, changes))
 
 
-@router.delete("/desktops/{desktop_id}", status_code=202)
+@router.delete("/desktops/{desktop_id}", status_code=202, responses=shows(shapes.Desktop, 202))
 async def destroy_desktop(caller: Writer, desktop_id: DesktopId) -> dict[str, Any]:
     """Destroy a desktop with its disk; what was said stays readable."""
     return present.desktop(await desktops.destroy(caller, desktop_id))
 
 
-@router.post("/desktops/{desktop_id}/start", status_code=202)
+@router.post("/desktops/{desktop_id}/start", status_code=202, responses=shows(shapes.Desktop, 202))
 async def start_desktop(
     caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
 ) -> dict[str, Any]:
@@ -95,7 +97,7 @@ async def start_desktop(
     return present.desktop(await desktops.start(caller, desktop_id))
 
 
-@router.post("/desktops/{desktop_id}/stop", status_code=202)
+@router.post("/desktops/{desktop_id}/stop", status_code=202, responses=shows(shapes.Desktop, 202))
 async def stop_desktop(
     caller: Writer, desktop_id: DesktopId, payload: Stop | None = None
 ) -> dict[str, Any]:
@@ -104,7 +106,9 @@ async def stop_desktop(
     return present.desktop(await desktops.stop(caller, desktop_id, force=force))
 
 
-@router.post("/desktops/{desktop_id}/restart", status_code=202)
+@router.post(
+    "/desktops/{desktop_id}/restart", status_code=202, responses=shows(shapes.Desktop, 202)
+)
 async def restart_desktop(
     caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
 ) -> dict[str, Any]:
@@ -112,7 +116,7 @@ async def restart_desktop(
     return present.desktop(await desktops.restart(caller, desktop_id))
 
 
-@router.post("/desktops/{desktop_id}/cancel", status_code=202)
+@router.post("/desktops/{desktop_id}/cancel", status_code=202, responses=shows(shapes.Desktop, 202))
 async def cancel_desktop(
     caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
 ) -> dict[str, Any]:
@@ -120,13 +124,13 @@ async def cancel_desktop(
     return present.desktop(await desktops.cancel(caller, desktop_id))
 
 
-@router.get("/desktops/{desktop_id}/explain")
+@router.get("/desktops/{desktop_id}/explain", responses=shows(shapes.Explanation))
 async def explain_desktop(caller: Reader, desktop_id: DesktopId) -> dict[str, Any]:
     """Why each light is what it is, and the next step."""
     return await desktops.explain(caller, desktop_id)
 
 
-@router.get("/desktops/{desktop_id}/operations")
+@router.get("/desktops/{desktop_id}/operations", responses=shows(shapes.Listing[shapes.Operation]))
 async def list_operations(
     caller: Reader, desktop_id: DesktopId, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -135,7 +139,9 @@ async def list_operations(
     return listing(page, present.operation)
 
 
-@router.post("/operations/{operation_id}/retry", status_code=202)
+@router.post(
+    "/operations/{operation_id}/retry", status_code=202, responses=shows(shapes.Operation, 202)
+)
 async def retry_operation(
     caller: Writer, operation_id: str, payload: Empty | None = None
 ) -> dict[str, Any]:

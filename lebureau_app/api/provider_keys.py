@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import (
     DEFAULT_LIMIT,
     Admin,
@@ -17,13 +18,14 @@ from lebureau_app.api.dependencies import (
 from lebureau_app.api.idempotent import Key, create_once, response
 from lebureau_app.api.listing import listing
 from lebureau_app.api.schemas import NewProviderKey, RotatedKey
+from lebureau_app.api.shapes import shows
 from lebureau_app.services import present, provider_keys
 from lebureau_app.services.idempotency import Answer
 
 router = APIRouter(prefix="/api/provider-keys", tags=["provider keys"])
 
 
-@router.get("")
+@router.get("", responses=shows(shapes.Listing[shapes.ProviderKey]))
 async def list_provider_keys(
     caller: Reader,
     workspace_id: WorkspaceFilter = None,
@@ -37,7 +39,7 @@ async def list_provider_keys(
     return listing(page, present.provider_key)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=shows(shapes.ProviderKey, 201))
 async def create_provider_key(
     request: Request, caller: Admin, payload: NewProviderKey, key: Key = None
 ) -> JSONResponse:
@@ -58,14 +60,14 @@ async def create_provider_key(
     return response(await create_once(request, caller, key, payload, make))
 
 
-@router.put("/{key_id}")
+@router.put("/{key_id}", responses=shows(shapes.ProviderKey))
 async def rotate_provider_key(caller: Admin, key_id: str, payload: RotatedKey) -> dict[str, Any]:
     """Replace the secret, without a restart of the desktops that hold the key."""
     row = await provider_keys.rotate(caller, well_formed(key_id), payload.key.get_secret_value())
     return present.provider_key(row)
 
 
-@router.post("/{key_id}/test")
+@router.post("/{key_id}/test", responses=shows(shapes.Tested))
 async def test_provider_key(caller: Admin, key_id: str) -> dict[str, Any]:
     """Try the key with a cheap call to its provider."""
     probe = await provider_keys.test(caller, well_formed(key_id))

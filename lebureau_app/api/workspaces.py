@@ -4,14 +4,16 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from lebureau_app.api import shapes
 from lebureau_app.api.dependencies import DEFAULT_LIMIT, Cursor, Limit, Reader, well_formed
 from lebureau_app.api.listing import listing
+from lebureau_app.api.shapes import shows
 from lebureau_app.services import present, workspaces
 
 router = APIRouter(prefix="/api/workspaces", tags=["workspaces"])
 
 
-@router.get("")
+@router.get("", responses=shows(shapes.Listing[shapes.Workspace]))
 async def list_workspaces(
     caller: Reader, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -20,7 +22,7 @@ async def list_workspaces(
     return listing(page, lambda row: present.workspace(row, caller.roles[row.id]))
 
 
-@router.get("/{workspace_id}")
+@router.get("/{workspace_id}", responses=shows(shapes.Workspace))
 async def get_workspace(caller: Reader, workspace_id: str) -> dict[str, Any]:
     """One workspace."""
     row = await workspaces.get(caller, well_formed(workspace_id))
