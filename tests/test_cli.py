@@ -74,7 +74,7 @@ class Server(BaseHTTPRequestHandler):
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, str | None]]]:
     Server.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         monkeypatch.setenv("LEBUREAU_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("LEBUREAU_API_KEY", "lb_test")
         yield Server.asked
@@ -152,6 +152,7 @@ def test_a_password_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch
 def recipe(folder: Path, last: dict[str, str], code: int) -> Path:
     """A stand-in for the image package that reports one step and ends."""
     (folder / "image").mkdir()
+    (folder / "image" / "__init__.py").touch()
     lines = [{"step": "packages", "percent": 12, "message": "Installing Debian packages"}, last]
     (folder / "image" / "build.py").write_text(
         f"import json\nfor line in {lines!r}:\n    print(json.dumps(line))\nraise SystemExit({code})\n"
