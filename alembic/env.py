@@ -2,11 +2,11 @@
 
 import asyncio
 
-from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 import lebureau_app.models  # noqa: F401
+from alembic import context
 from lebureau_app import db
 
 
