@@ -99,7 +99,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(
         [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "lebureau", "-N"], **run
     )
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    options = f"-k {folder} -c listen_addresses= -c fsync=off -c dynamic_shared_memory_type=mmap"
     control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
     subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], **run)
     yield f"postgresql+asyncpg://lebureau@/{{}}?host={folder}"
