@@ -1,8 +1,9 @@
 """OpenClaw in a desktop: its gateway's WebSocket (wire protocol 4) through the SSH connection.
 
 Reconnecting is the caller's decision. Nothing is lost or doubled by it: a run goes on in the guest
-without us, `recover` says what has become of it, and sending the same run again starts no second
-one as long as OpenClaw runs.
+without us, and `recover` says what has become of it. Sending the same run again starts no second
+one as long as OpenClaw runs; after a restart of OpenClaw, ask `recover` first. OpenClaw itself takes
+up a run that its restart interrupted, under another id: that is told here as the same run.
 """
 
 import asyncio
@@ -55,6 +56,9 @@ _WAITING_EVENTS = 20_000
 _PAGE = 200
 _PAGES = 50
 _ENDED = object()
+_INTERRUPTED = "The agent was interrupted before it had answered. Send the message again."
+_TAKEN_UP = "[System] Your previous turn was interrupted by a gateway restart"
+_LATER = 1_000_000
 
 
 class OpenClawError(GuestError):
@@ -103,9 +107,12 @@ class OpenClaw:
         self._numbers = itertools.count(1)
         self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._events: asyncio.Queue[Any] = asyncio.Queue()
+        self._interrupted: dict[str, str] = {}
+        self._same: dict[str, str] = {}
         self._fault: str | None = None
         self._challenge: asyncio.Future[dict[str, Any]] = asyncio.Future()
         self._listener = asyncio.create_task(self._listen(), name="openclaw-listener")
+        self._listener.add_done_callback(lambda _: self._end())
         self.version = ""
         self.boot_id = ""
 
@@ -175,7 +182,7 @@ class OpenClaw:
         reader = RunReader()
         while (item := await self._events.get()) is not _ENDED:
             event, payload = item
-            for one in reader.read(event, payload):
+            for one in reader.read(event, self._as_the_same_run(payload)):
                 if isinstance(one, RunFinished | RunFailed | RunAborted):
                     yield await self._with_usage(one, payload)
                 else:
@@ -241,18 +248,23 @@ class OpenClaw:
             OpenClaw has never heard of it, so that it may be sent.
         """
         page = await self._history(session_key, limit=_PAGE)
-        active = (page.get("sessionInfo") or {}).get("activeRunIds") or []
-        ongoing = _ongoing(page)
-        if ongoing is not None and ongoing.run_id == run_id:
-            return ongoing
-        if run_id in active:
-            return RunOngoing(run_id, "")
         rows = await self._rows_of(session_key, run_id, page)
+        session = page.get("sessionInfo") or {}
+        ongoing = _ongoing(page)
+        if ongoing is not None and self._same.get(ongoing.run_id, ongoing.run_id) == run_id:
+            return RunOngoing(run_id, ongoing.text)
+        active = session.get("activeRunIds") or []
+        if any(self._same.get(one, one) == run_id for one in active):
+            return RunOngoing(run_id, "")
         if not rows:
             waited = await self.call("agent.wait", {"runId": run_id, "timeoutMs": 0})
             if waited.get("status") == "error":
                 return RunFailed(run_id, failures.in_words(str(waited.get("error") or "")))
             return None
+        pending = session.get("abortedLastRun") or session.get("hasActiveRun")
+        if pending and not _has_end(rows[-1]):
+            self._interrupted[session_key] = run_id
+            return RunOngoing(run_id, "")
         return _end_of(run_id, rows)
 
     async def reload_secrets(self) -> None:
@@ -337,8 +349,6 @@ class OpenClaw:
             self._fault = "The connection to the agent broke."
         except (ValueError, KeyError, TypeError, AttributeError):
             self._fault = "The agent sent something that is not its protocol."
-        finally:
-            self._end()
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "res":
@@ -359,6 +369,7 @@ class OpenClaw:
         for waiting in (*self._calls.values(), self._challenge):
             if not waiting.done():
                 waiting.set_exception(fault)
+                waiting.exception()  # Else Python warns where nobody waits any more.
         self._events.put_nowait(_ENDED)
 
     async def _with_usage(self, end: RunEnd, payload: dict[str, Any]) -> RunEnd:
@@ -386,15 +397,32 @@ class OpenClaw:
         self, session_key: str, run_id: str, page: dict[str, Any]
     ) -> list[HistoryRow]:
         """All rows of a run, oldest first, going back page by page to the person's message."""
-        found: list[HistoryRow] = []
+        rows: list[HistoryRow] = []
         for number in range(1, _PAGES + 1):
-            rows = [_row(raw) for raw in page["messages"]]
-            found = [row for row in rows if row.run_id == run_id] + found
+            rows = [_row(raw) for raw in page["messages"]] + rows
             begun = any(row.role == "user" and row.run_id == run_id for row in rows)
             if begun or not page.get("hasMore"):
                 break
             page = await self._history(session_key, limit=_PAGE, offset=number * _PAGE)
+        found: list[HistoryRow] = []
+        for row in rows:
+            if found and row.role == "user" and row.text.startswith(_TAKEN_UP):
+                self._same.setdefault(row.run_id, run_id)
+            if self._same.get(row.run_id, row.run_id) == run_id:
+                found.append(row)
         return found
+
+    def _as_the_same_run(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Tell a run that OpenClaw took up after its restart as the run that was interrupted."""
+        session_key, theirs = str(payload.get("sessionKey")), str(payload.get("runId"))
+        interrupted = self._interrupted.get(session_key)
+        if interrupted not in (None, theirs) and payload.get("runId"):
+            self._same.setdefault(theirs, interrupted)
+            del self._interrupted[session_key]
+        ours = self._same.get(theirs)
+        if ours is None:
+            return payload
+        return {**payload, "runId": ours, "seq": _LATER + int(payload.get("seq") or 0)}
 
 
 async def _websocket(connection: asyncssh.SSHClientConnection, port: int) -> ClientConnection:
@@ -436,15 +464,20 @@ def _ongoing(page: dict[str, Any]) -> RunOngoing | None:
 def _end_of(run_id: str, rows: list[HistoryRow]) -> RunEnd:
     """How a run ended that is under way no more, by the last row that it left."""
     last, usage = rows[-1], _sum(rows)
+    if not _has_end(last):
+        return RunFailed(run_id, _INTERRUPTED, usage)
     if last.raw.get("openclawAbort"):
         return RunAborted(run_id, last.text, usage)
-    if last.role == "assistant" and last.raw.get("stopReason") not in ("error", "toolUse"):
-        return RunFinished(run_id, last.text, usage)
     if last.role == "custom" or last.raw.get("stopReason") == "error":
         return RunFailed(run_id, failures.in_words(last.text), usage)
-    return RunFailed(
-        run_id, "The agent was interrupted before it had answered. Send the message again.", usage
-    )
+    return RunFinished(run_id, last.text, usage)
+
+
+def _has_end(row: HistoryRow) -> bool:
+    """Whether this row is the last of a run: an answer, an error or an abort."""
+    if row.role == "assistant":
+        return row.raw.get("stopReason") != "toolUse"
+    return row.role == "custom"
 
 
 def _last_answer(rows: list[HistoryRow]) -> str:
