@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 class NotReady(LeBureauError):
     """No desktop can be created yet; `fields` names what is missing."""
 
-    code, status = "not_ready", 503
+    code, status = "server_not_ready", 503
     message = "Le Bureau cannot create desktops yet."
     hint = "`fields` says what is missing; `lebureau doctor` says how to mend it."
 
