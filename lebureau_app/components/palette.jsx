@@ -12,6 +12,7 @@ const KEYS = [
   ["Esc", "Close"],
   ["Enter · Shift Enter", "In the chat: send · new line"],
 ];
+const NEVER = -Infinity;
 const typing = (target) => target.isContentEditable || target.closest?.("input, textarea, select, .lb-channel, [role=dialog]");
 const press = (id) => document.getElementById(id)?.click();
 
@@ -53,7 +54,7 @@ function useDesktops(open, text) {
 export function Palette() {
   const dialog = useRef(null);
   const help = useRef(null);
-  const leader = useRef(0);
+  const leader = useRef(NEVER);
   const [open, setOpen] = useState(false);
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
@@ -79,7 +80,7 @@ export function Palette() {
       }
       if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || dialog.current.open) return undefined;
       const afterG = performance.now() - leader.current < 1200;
-      leader.current = event.key === "g" ? performance.now() : 0;
+      leader.current = event.key === "g" ? performance.now() : NEVER;
       const actions = afterG
         ? { m: () => navigate("/"), s: () => navigate("/settings/") }
         : { "/": () => (document.getElementById("search") ? document.getElementById("search").focus() : show()), "?": () => help.current.showModal(), n: () => press("new-computer") };

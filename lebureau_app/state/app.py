@@ -147,7 +147,7 @@ def problem_of(error: LeBureauError) -> ProblemView:
     message = f"{error.message} {details}" if details else error.message
     request_id = new_id("req")
     logger.info("request %s: %s: %s", request_id, error.code, error.message)
-    return ProblemView(message, error.hint, request_id)
+    return ProblemView(message, "" if error.hint in message else error.hint, request_id)
 
 
 async def _next_batch(listener: events.Listener) -> list[events.Told]:

@@ -16,9 +16,7 @@ from lebureau_app.state.sign_in import SignInState
 from tests.conftest import PASSWORD, People
 
 HYDRATE = "reflex___state____state.hydrate"
-LOAD = (
-    "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"
-)
+LOAD = "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"
 
 
 def name_of(handler: rx.event.EventHandler) -> str:
