@@ -87,6 +87,7 @@ async def running(folder: Path, keys: Sequence[AgentKey]) -> AsyncIterator[Gatew
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         await _until_ready(gateway.port, process, log)

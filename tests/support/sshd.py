@@ -53,7 +53,13 @@ async def serving(folder: Path, authorized_key: str) -> AsyncIterator[Sshd]:
     if os.getuid() == 0:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
-        program, "-D", "-e", "-f", folder / "sshd_config", stderr=asyncio.subprocess.DEVNULL
+        program,
+        "-D",
+        "-e",
+        "-f",
+        folder / "sshd_config",
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         await _until_it_listens(port)
