@@ -209,10 +209,8 @@ def report(figures: dict[str, list[float]]) -> None:
     for name, values in figures.items():
         median = statistics.median(values)
         cold = figures.get(name.replace("start:", "create:")) if "start:" in name else None
-        ratio = f"{median / statistics.median(cold):.2f} × create" if cold else ""
-        print(
-            f"{name:<30}{median:9.2f}{min(values):9.2f}{max(values):9.2f}{len(values):4}  {ratio}"
-        )
+        ratio = f"{median / statistics.median(cold):.2f}x create" if cold else ""
+        print(f"{name:<30}{median:9.2f}{min(values):9.2f}{max(values):9.2f}{len(values):4} {ratio}")
 
 
 def main() -> None:

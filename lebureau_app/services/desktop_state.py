@@ -55,6 +55,13 @@ async def living() -> list[Desktop]:
         return list(await session.exec(select(Desktop).where(Desktop.status != Status.DESTROYED)))
 
 
+async def images_in_use() -> set[str]:
+    """The images that living desktops are built on."""
+    async with db.reading() as session:
+        query = select(Desktop.image).where(Desktop.status != Status.DESTROYED)
+        return {image for image in await session.exec(query) if image}
+
+
 async def provider_keys_of(desktop: Desktop) -> list[ProviderKey]:
     """The provider keys that a desktop holds, in order; the first supplies the model."""
     async with db.reading() as session:

@@ -29,11 +29,10 @@ from lebureau_app.models import (
     Status,
     Task,
 )
-from lebureau_app.services import desktop_state, hosts, operations, present, tiers
+from lebureau_app.services import desktop_state, hosts, images, operations, present, tiers
 from lebureau_app.services.access import Caller, visible
 from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
-from lebureau_app.settings import get_settings
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _MOST_LABELS = 32
@@ -117,7 +116,7 @@ async def needing_a_person(caller: Caller, *, limit: int = DEFAULT_LIMIT) -> lis
     caller.need_scope("read")
     query = visible(select(Desktop), Desktop, caller).where(
         Desktop.status != Status.DESTROYED,
-        or_(col(Desktop.needs_attention).is_(True), Desktop.status == Status.ERROR),
+        or_(col(Desktop.needs_attention).is_(True), col(Desktop.status) == Status.ERROR),
     )
     async with db.reading() as session:
         return list(await session.exec(query.order_by(col(Desktop.id).desc()).limit(limit)))
@@ -132,13 +131,6 @@ async def get(caller: Caller, desktop_id: str) -> Desktop:
     caller.need_scope("read")
     async with db.reading() as session:
         return await desktop_state.find(session, caller, desktop_id)
-
-
-async def images_in_use() -> set[str]:
-    """The images that living desktops are built on."""
-    async with db.reading() as session:
-        query = select(Desktop.image).where(Desktop.status != Status.DESTROYED)
-        return {image for image in await session.exec(query) if image}
 
 
 async def count_by_status() -> dict[str, int]:
@@ -412,7 +404,7 @@ def _check_values(new: NewDesktop) -> None:
             "That provider is not set up here.",
             fields={"provider": f"This server runs `{hosts.provider().name}`."},
         )
-    if new.image is not None and not (get_settings().images_dir / new.image).is_dir():
+    if new.image is not None and new.image not in {image.id for image in images.ready()}:
         raise Invalid(
             "There is no such image.", fields={"image": "GET /api/images lists what there is."}
         )

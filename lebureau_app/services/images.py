@@ -14,7 +14,7 @@ from image.recipe import PROFILES, image_id
 from lebureau_app import db
 from lebureau_app.errors import Conflict, Forbidden
 from lebureau_app.models import Role, utc_now
-from lebureau_app.services import desktops, events, present
+from lebureau_app.services import desktop_state, events, present
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import get_settings
 
@@ -170,7 +170,7 @@ async def prune() -> list[str]:
     Returns:
         The ids of those that are gone.
     """
-    kept = {await newest(), *await desktops.images_in_use()}
+    kept = {await newest(), *await desktop_state.images_in_use()}
     gone = [image.id for image in ready() if image.id not in kept]
     for image in gone:
         shutil.rmtree(get_settings().images_dir / image)
