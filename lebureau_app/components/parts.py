@@ -33,6 +33,7 @@ def button(
         label,
         variant="soft" if look == "danger" else look,
         color_scheme=_COLORS.get(look, "gray"),
+        high_contrast=look == "danger",
         size="2",
         **props,
     )
@@ -68,6 +69,7 @@ def light(shown: LightView) -> rx.Component:
             rx.el.p(shown.reason),
             rx.cond(shown.next_step != "", rx.el.p(shown.next_step, class_name="lb-quiet")),
             size="1",
+            aria_label="Why this light is what it is",
             class_name="lb-popover",
         ),
     )

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from lebureau_app.pages import desktop, login, mission_control, settings, setup
+from lebureau_app.pages import desktop, login, mission_control, not_found, settings, setup
 from lebureau_app.state import presence
 from lebureau_app.state.desktop import DesktopState
 from lebureau_app.state.fleet import FleetState
@@ -30,6 +30,7 @@ def register(app: rx.App) -> None:
     )
     app.add_page(login.page, route="/login", title="Sign in · Le Bureau", on_load=SignInState.open)
     app.add_page(setup.page, route="/setup", title="Set-up · Le Bureau")
+    app.add_page(not_found.page, route="404", title="Nothing here · Le Bureau")
 
 
 def _is_open(app: rx.App, sid: str) -> bool:

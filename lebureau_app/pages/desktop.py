@@ -119,7 +119,7 @@ def _more() -> rx.Component:
             rx.dropdown_menu.separator(),
             rx.dropdown_menu.item(
                 "Destroy …",
-                color="red",
+                class_name="lb-danger",
                 on_select=DesktopState.ask_to_destroy(True),
                 disabled=negated(_DESKTOP.can_destroy),
             ),

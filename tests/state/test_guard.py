@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import reflex as rx
@@ -19,7 +20,7 @@ HYDRATE = "reflex___state____state.hydrate"
 LOAD = "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"
 
 
-def name_of(handler: rx.event.EventHandler) -> str:
+def name_of(handler: Any) -> str:
     return rx.event.Event.from_event_type(handler())[0].name
 
 
