@@ -1,0 +1,99 @@
+"""The server is killed in the middle of its work: nothing is stuck, doubled or left over."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image.recipe import PROFILES, image_id
+
+from tests.e2e.conftest import OWNER, PASSWORD, Server
+from tests.e2e.support import Client, until
+from tests.support.tiny_guest import make_image
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+MOMENTS = [0.0, 0.03, 0.1, 0.3]
+"""Seconds after the request at which the server dies; a machine is made and started in 0.3 s."""
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server whose golden image is a guest that boots in a second and never answers over SSH."""
+    images = tmp_path_factory.mktemp("images")
+    name = make_image(images, image_id(PROFILES["standard"]))
+    manifest = {
+        "id": name,
+        "profile": "standard",
+        "suite": "trixie",
+        "created": "2026-11-23T00:00:00Z",
+        "size": 1,
+    }
+    (images / name / "manifest.json").write_text(json.dumps(manifest))
+    return make_server(images, LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD)
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    client = Client(server.url)
+    client.sign_in(OWNER, PASSWORD)
+    return client
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_while_creating_and_while_destroying(
+    server: Server, client: Client, moment: float
+) -> None:
+    desktop = client.post("/api/desktops", {"name": f"at-{int(moment * 1000)}"})
+    path = f"/api/desktops/{desktop['id']}"
+    _die_and_come_back(server, moment)
+    until(lambda: _step(client, path) == "trust", 30, "the creation goes on")
+    assert [each["kind"] for each in client.get(f"{path}/operations")["items"]] == ["create"]
+    assert len(_machines(desktop["id"])) == 1
+
+    client.call("DELETE", path, status=202)
+    _die_and_come_back(server, moment)
+    until(lambda: client.get(path)["status"] == "destroyed", 30, "the destruction goes on")
+    assert _machines(desktop["id"]) == []
+    assert not (server.home / "desktops" / desktop["id"]).exists()
+    assert not (server.home / "run" / desktop["id"]).exists()
+
+
+def test_killed_while_stopping(server: Server, client: Client) -> None:
+    desktop = client.post("/api/desktops", {"name": "stopping"})
+    path = f"/api/desktops/{desktop['id']}"
+    until(lambda: _step(client, path) == "trust", 30, "the machine is on")
+    client.post(f"{path}/stop")
+    _die_and_come_back(server, 0.1)
+    client.until_status(desktop["id"], "stopped", 30)
+    assert _machines(desktop["id"]) == []
+    operations = client.get(f"{path}/operations")["items"]
+    assert [(each["kind"], each["status"]) for each in operations] == [
+        ("stop", "done"),
+        ("create", "cancelled"),
+    ]
+
+
+def _die_and_come_back(server: Server, moment: float) -> None:
+    time.sleep(moment)
+    server.kill()
+    server.start()
+
+
+def _step(client: Client, path: str) -> Any:
+    return (client.get(path)["progress"] or {}).get("step")
+
+
+def _machines(desktop_id: str) -> list[str]:
+    """The PIDs of the QEMU processes of a desktop."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"qemu-system" in command and f"guest={desktop_id}".encode() in command:
+            found.append(entry.name)
+    return found
