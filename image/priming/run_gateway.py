@@ -1,18 +1,21 @@
 """Inside the image: bring the OpenClaw gateway up, let it answer once, and take it down again.
 
 Usage: ``python3 - COMPILE_CACHE``, as the desktop's user, in a network with only a loopback.
-What stays is the compile cache; state and identity of this run are removed.
+What stays is the compile cache and an empty, migrated state database; whatever this run wrote
+about itself, identities above all, is removed.
 """
 
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,6 +25,12 @@ TURN_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 90
 KEYS = Path("/run/lebureau/keys.json")
 STATE = Path.home() / ".openclaw"
+DATABASE = STATE / "state" / "openclaw.sqlite"
+SHARED_TABLES = {"schema_meta", "config_machine_state", "migration_runs", "migration_sources"}
+TABLES = """
+    SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+"""
 BASE_CONFIG = Path("/etc/lebureau/openclaw.base.json")
 
 
@@ -98,6 +107,24 @@ def wait_until_ready(gateway: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.5)
 
 
+def forget_run() -> None:
+    """Remove all state but the schema and the record of migrations done."""
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        tables = database.execute(TABLES).fetchall()
+        for (table,) in tables:
+            if table not in SHARED_TABLES:
+                database.execute(f'DELETE FROM "{table}"')
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for path in STATE.iterdir():
+        if path != DATABASE.parent:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in DATABASE.parent.iterdir():
+        if path != DATABASE:
+            path.unlink()
+
+
 def main(compile_cache: str) -> None:
     """Start, ask once, stop, and leave only what every desktop may share."""
     model = ThreadingHTTPServer(("127.0.0.1", 0), Model)
@@ -131,8 +158,7 @@ def main(compile_cache: str) -> None:
     gateway.send_signal(signal.SIGTERM)
     gateway.wait(STOP_TIMEOUT_S)
     KEYS.unlink()
-    shutil.rmtree(STATE)
-    STATE.mkdir(mode=0o700)
+    forget_run()
 
 
 if __name__ == "__main__":
