@@ -305,3 +305,9 @@ def _become_ordinary(folder: Path) -> list[str]:
 def _newest(pattern: str) -> str | None:
     found = sorted(Path("/").glob(pattern.lstrip("/")))
     return str(found[-1]) if found else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that drive a browser last: Playwright keeps an event loop of its own running,
+    in which no other test could start one."""
+    items.sort(key=lambda item: "tests/e2e/" in item.nodeid)
