@@ -17,6 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, until
+from tests.support import readme
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
@@ -155,7 +156,7 @@ def test_the_agent_carries_out_a_task(page: Page, client: Client, desktop_id: st
 
 
 def test_the_same_by_rest_with_an_api_key(
-    client: Client, server: Server, found: dict[str, Any], desktop_id: str
+    client: Client, server: Server, desktop_id: str, tmp_path: Path
 ) -> None:
     made = client.post("/api/api-keys", {"name": "e2e", "scopes": ["read", "write"]}, status=201)
     with Client(server.url, made["key"]) as program:
@@ -171,6 +172,9 @@ def test_the_same_by_rest_with_an_api_key(
         assert Image.open(io.BytesIO(picture)).width == 640
         ticket = program.post(f"/api/desktops/{desktop_id}/tickets", {"channel": "vnc"}, status=201)
         assert ticket["url"].startswith("ws://")
+    printed = readme.run_on_desktop(tmp_path, server.url, made["key"], desktop_id)
+    assert "ECHO: Write the word hello" in printed
+    assert Image.open(tmp_path / "screen.png").width == 1280
 
 
 def test_a_slash_is_text(client: Client, desktop_id: str) -> None:
