@@ -50,6 +50,11 @@ def sign_in(page: Page) -> None:
     expect(page.locator("#new-computer")).to_be_visible()
 
 
+def colours(picture: Image.Image) -> list[int]:
+    """How often each colour is in a picture, the most frequent first."""
+    return sorted((int(count) for count, _ in picture.getcolors(1 << 24) or []), reverse=True)
+
+
 def canvas_image(page: Page) -> Image.Image:
     return Image.open(io.BytesIO(page.locator(".lb-screen canvas").screenshot())).convert("RGB")
 
@@ -59,8 +64,7 @@ def shows_the_panel(picture: Image.Image) -> bool:
     width, height = picture.size
     bar = picture.crop((0, height - height // 40, width, height - height // 80))
     icons = picture.crop((0, height - height // 24, width // 6, height))
-    alike = sum(count for count, _ in sorted(bar.getcolors(1 << 24), reverse=True)[:4])
-    return alike > 0.6 * bar.width * bar.height and len(icons.getcolors(1 << 24)) > 50
+    return sum(colours(bar)[:4]) > 0.6 * bar.width * bar.height and len(colours(icons)) > 50
 
 
 def test_the_setup_link_makes_the_owner(page: Page, server: Server) -> None:
@@ -93,14 +97,11 @@ def test_new_computer_comes_up_as_one_watches(
     page.click("#new-computer")
     page.fill("#new-name", "dev-agent-01")
     page.keyboard.press("Enter")
-    found["desktop"] = until(
-        lambda: next((each["id"] for each in client.get("/api/desktops")["items"]), None),
-        15,
-        "the desktop is listed",
-    )
-    page.goto(f"/desktop/{found['desktop']}/")
+    listed = until(lambda: client.get("/api/desktops")["items"], 15, "the desktop is listed")
+    desktop_id = found["desktop"] = listed[0]["id"]
+    page.goto(f"/desktop/{desktop_id}/")
     expect(page.locator("#desktop-line")).not_to_be_empty(timeout=15_000)
-    desktop = client.until_light(found["desktop"], "screen", SCREEN)
+    desktop = client.until_light(desktop_id, "screen", SCREEN)
     assert desktop["status"] == "running"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image.recipe import PROFILES, image_id
 
+from image.recipe import PROFILES, image_id
 from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, until
 from tests.support.tiny_guest import make_image
