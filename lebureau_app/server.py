@@ -195,7 +195,10 @@ def _set_up_logging(level: str) -> None:
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     # uvicorn writes down the address of every WebSocket, tickets and all: never, at any level.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.setLevel(logging.WARNING)
+    # It takes a WebSocket that was refused with a status of ours for a fault.
+    uvicorn_log.addFilter(lambda line: "without completing handshake" not in line.getMessage())
     if level != "debug":
         for chatty in ("httpx", "httpcore", "asyncssh", "alembic", "websockets"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from lebureau_app.engine.reconcile import Reconciler
 from lebureau_app.engine.simulated_link import SimulatedLink
 from lebureau_app.guest import ssh
 from lebureau_app.providers.base import Provider
-from lebureau_app.services import hosts, live, operations
+from lebureau_app.services import desktop_state, hosts, live, operations
 from lebureau_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Engine:
         await self._provider.open()
         if self._settings.database.startswith("sqlite"):
             await operations.release_all()
+            await desktop_state.doubt_lights()
         worker = Operations(
             self._provider, self.links, ssh.authorized_key(self._settings), self._settings
         )

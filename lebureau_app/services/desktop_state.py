@@ -146,6 +146,13 @@ async def set_lights(
         apply(session, desktop, {"readiness": {**desktop.readiness, **lit}})
 
 
+async def doubt_lights() -> None:
+    """Take back every light of a running desktop: a server that has just started has seen none."""
+    async with db.writing() as session:
+        for desktop in await session.exec(select(Desktop).where(Desktop.status == Status.RUNNING)):
+            apply(session, desktop, {"readiness": lights(Light.STARTING)})
+
+
 async def add_usage(desktop_id: str, input_tokens: int, output_tokens: int, cost: Decimal) -> None:
     """Add what a run has used to the desktop's sum."""
     async with db.writing() as session:

@@ -9,7 +9,7 @@ from lebureau_app.errors import Conflict, DesktopDestroyed, NameTaken
 from lebureau_app.models import Desktop, Light, OperationStatus, Status
 from lebureau_app.providers.base import Power
 from lebureau_app.providers.fake import FakeBehaviour
-from lebureau_app.services import desktops, operations
+from lebureau_app.services import desktop_state, desktops, operations
 from lebureau_app.services.desktop_state import spec_of
 from lebureau_app.services.desktops import NewDesktop
 from tests.engine.conftest import Fleet
@@ -215,6 +215,15 @@ class TestReconcile:
         await fleet.links.close_all()
         await fleet.reconcile()
         assert desktop.id in fleet.links.open_ids()
+
+    async def test_a_new_server_has_seen_no_light(self, fleet: Fleet) -> None:
+        async with fleet.working():
+            desktop = await fleet.until((await create(fleet)).id, running)
+        await fleet.links.close_all()
+        await desktop_state.doubt_lights()
+        doubted = await desktop_state.load(desktop.id)
+        assert doubted
+        assert {light["state"] for light in doubted.readiness.values()} == {"starting"}
 
     async def test_what_runs_against_our_will_is_stopped(self, fleet: Fleet) -> None:
         async with fleet.working():
