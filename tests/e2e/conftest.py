@@ -165,11 +165,24 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def model() -> Iterator[dict[str, Any]]:
-    """The scripted model as a process of its own; its `url` ends in /v1."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The scripted model as a process of its own; its `url` ends in /v1.
+
+    Beside the model it serves a Git repository, at `/files/repository.git`.
+    """
     port = _free_port()
+    files = tmp_path_factory.mktemp("files")
+    _make_repository(files / "repository.git")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.scripted_model", "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.scripted_model",
+            "--port",
+            str(port),
+            "--files",
+            str(files),
+        ],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -195,6 +208,19 @@ def client(server: Server) -> Iterator[Client]:
     with Client(server.url) as signed_in:
         signed_in.sign_in(OWNER, PASSWORD)
         yield signed_in
+
+
+def _make_repository(bare: Path) -> None:
+    """A bare repository with one commit, ready for Git's dumb HTTP protocol."""
+    work = bare.with_suffix(".work")
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for command in (
+        [*git, "init", "-q", "-b", "main", str(work)],
+        [*git, "-C", str(work), "commit", "-q", "--allow-empty", "-m", "First"],
+        [*git, "clone", "-q", "--bare", str(work), str(bare)],
+        [*git, "-C", str(bare), "update-server-info"],
+    ):
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def _end_machines(home: Path) -> None:

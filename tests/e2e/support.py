@@ -9,7 +9,9 @@ import httpx
 Value = TypeVar("Value")
 
 
-def until(look: Callable[[], Value | None], seconds: float, what: str, every: float = 0.25) -> Value:
+def until(
+    look: Callable[[], Value | None], seconds: float, what: str, every: float = 0.25
+) -> Value:
     """Look again and again until there is something true to see."""
     deadline = time.monotonic() + seconds
     while True:

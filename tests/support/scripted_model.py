@@ -27,11 +27,13 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 
 MODEL = "scripted-1"
 LOOPBACK = "127.0.0.1"
@@ -133,10 +135,12 @@ class ScriptedModel:
     Attributes:
         requests: Every completion request, oldest first.
         cut_off: How many streams the client closed before their end.
+        files: A folder to serve under `/files`, such as a Git repository for its dumb protocol.
     """
 
     requests: list[SeenRequest] = field(default_factory=list)
     cut_off: int = 0
+    files: Path | None = None
     _gate: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -157,6 +161,8 @@ class ScriptedModel:
         app.add_api_route("/v1/chat/completions", self._complete, methods=["POST"])
         app.add_api_route("/requests", self._seen)
         app.add_api_route("/release", self._release, methods=["POST"])
+        if self.files:
+            app.mount("/files", StaticFiles(directory=self.files))
         return app
 
     @asynccontextmanager
@@ -287,8 +293,10 @@ def main() -> None:
     """Serve on loopback until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--port", type=int, default=18900)
-    port: int = parser.parse_args().port
-    uvicorn.run(ScriptedModel().app(), host=LOOPBACK, port=port, log_level="warning")
+    parser.add_argument("--files", type=Path)
+    chosen = parser.parse_args()
+    application = ScriptedModel(files=chosen.files).app()
+    uvicorn.run(application, host=LOOPBACK, port=chosen.port, log_level="warning")
 
 
 if __name__ == "__main__":
