@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -185,6 +186,38 @@ def test_a_slash_is_text(client: Client, desktop_id: str) -> None:
         f"/api/desktops/{desktop_id}/chat", {"message": "/status is text", "wait": 240}, status=200
     )
     assert sent["run"]["reply"] == "ECHO: /status is text"
+
+
+def test_a_rotated_key_is_used_and_a_removed_one_is_gone(
+    client: Client, desktop_id: str, model: dict[str, Any]
+) -> None:
+    """Without a restart of the desktop; what the model saw is the proof."""
+
+    def ask(message: str) -> dict[str, Any]:
+        body = {"message": message, "wait": 240}
+        return client.post(f"/api/desktops/{desktop_id}/chat", body, status=200)["run"]
+
+    def seen() -> str:
+        return httpx.get(f"http://127.0.0.1:{model['port']}/requests").json()[-1]["authorization"]
+
+    assert seen() == "Bearer sk-e2e-0001"
+    (key,) = client.get("/api/provider-keys")["items"]
+    path = f"/api/provider-keys/{key['id']}"
+    client.call("PUT", path, json={"key": "sk-e2e-0002"})
+    until(lambda: ask("again")["status"] == "done" and seen() == "Bearer sk-e2e-0002", 120, "new")
+    client.call("DELETE", path, status=204)
+    assert ask("and now?")["error"]["code"] == "no_model_key"
+    look = "sudo grep -rl sk-e2e- /run/lebureau ~/.openclaw || true"
+    until(lambda: client.exec(desktop_id, look)["stdout"] == "", 60, "no key is in the guest")
+
+
+def test_the_tier_is_what_the_guest_has(client: Client, desktop_id: str) -> None:
+    done = client.exec(
+        desktop_id, "nproc; free -g --si | awk 'NR==2{print $2}'; df -BG / | tail -1"
+    )
+    vcpus, memory, disk = done["stdout"].splitlines()
+    assert (int(vcpus), int(memory)) == (2, 4)
+    assert int(disk.split()[1].rstrip("G")) >= 19
 
 
 def test_a_killed_server_finds_its_machines_again(
