@@ -114,7 +114,7 @@ def forget_run() -> None:
         tables = database.execute(TABLES).fetchall()
         for (table,) in tables:
             if table not in SHARED_TABLES:
-                database.execute(f'DELETE FROM "{table}"')
+                database.execute(f'DELETE FROM "{table}"')  # noqa: S608 - names of the schema
         database.execute("VACUUM")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for path in STATE.iterdir():
