@@ -61,6 +61,17 @@ class Client:
         body = {"command": command, "timeout": timeout}
         return self.post(f"/api/desktops/{desktop_id}/exec", body, status=200)
 
+    def ask(self, desktop_id: str, message: str, seconds: float = 600) -> dict[str, Any]:
+        """Say something to the agent and wait for the end of its run."""
+        sent = self.post(f"/api/desktops/{desktop_id}/chat", {"message": message})
+        ended = ("done", "failed", "aborted")
+
+        def over() -> dict[str, Any] | None:
+            run = self.get(f"/api/runs/{sent['runId']}")
+            return run if run["status"] in ended else None
+
+        return until(over, seconds, f"the agent has answered {message!r}")
+
     def until_light(self, desktop_id: str, channel: str, seconds: float) -> dict[str, Any]:
         def ready() -> dict[str, Any] | None:
             desktop = self.desktop(desktop_id)
