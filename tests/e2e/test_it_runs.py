@@ -175,7 +175,7 @@ def test_the_same_by_rest_with_an_api_key(
         ticket = program.post(f"/api/desktops/{desktop_id}/tickets", {"channel": "vnc"}, status=201)
         assert ticket["url"].startswith("ws://")
     printed = readme.run_on_desktop(tmp_path, server.url, made["key"], desktop_id)
-    assert "ECHO: Write the word hello" in printed
+    assert "Write the word hello" in printed
     assert Image.open(tmp_path / "screen.png").width == 1280
 
 
