@@ -15,7 +15,7 @@ from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
 from lebureau_app.guest import inject, screen, ssh
 from lebureau_app.guest.agent_keys import AgentKey, ProviderName
 from lebureau_app.guest.device import Device
-from lebureau_app.guest.door import Door, probe_terminal
+from lebureau_app.guest.door import Door, probe_terminal, probe_terminal_gently
 from lebureau_app.guest.openclaw import OpenClaw
 from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Desktop, Light, ProviderKey
@@ -24,6 +24,8 @@ from lebureau_app.services import desktop_state, vault
 from lebureau_app.settings import Settings
 
 log = logging.getLogger(__name__)
+
+Probe = Callable[[], Awaitable[None]]
 
 PORTS = {"ssh": 22, "screen": 6080, "terminal": 7681}
 FIRST_DELAY = 0.5
@@ -140,13 +142,17 @@ class GuestLink(Link):
         async def probe() -> None:
             await probe_terminal(await self.door("terminal"))
 
-        await self._watch("terminal", probe)
+        async def probe_again() -> None:
+            await probe_terminal_gently(await self.door("terminal"))
 
-    async def _watch(self, channel: str, probe: Callable[[], Awaitable[None]]) -> None:
+        await self._watch("terminal", probe, probe_again)
+
+    async def _watch(self, channel: str, probe: Probe, probe_again: Probe | None = None) -> None:
+        """Use a channel until it works, and look again from time to time whether it still does."""
         was_ready = False
         while True:
             try:
-                await probe()
+                await (probe_again if was_ready and probe_again else probe)()
             except (LeBureauError, OSError) as error:
                 state = Light.FAILED if was_ready else Light.STARTING
                 await desktop_state.set_lights(self.desktop_id, [channel], state, str(error))

@@ -110,6 +110,17 @@ async def probe_terminal(door: Door, *, timeout: float = 10) -> None:
     raise GuestError("The terminal closed before it showed anything.")
 
 
+async def probe_terminal_gently(door: Door, *, timeout: float = 10) -> None:
+    """Prove that ttyd answers, without attaching to the session: that would resize it for whoever
+    is typing in it (tmux(1), `window-size latest`).
+
+    Raises:
+        GuestError: The door does not open in time.
+    """
+    terminal = await connect(door, TERMINAL_PATH, TERMINAL_SUBPROTOCOLS, timeout=timeout)
+    await terminal.close()
+
+
 def terminal_hello(*, columns: int, rows: int) -> bytes:
     """The first message of a ttyd client (ttyd 1.7); the door has already signed us in."""
     return json.dumps({"AuthToken": "", "columns": columns, "rows": rows}).encode()

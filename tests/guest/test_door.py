@@ -6,7 +6,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from lebureau_app.errors import GuestError
-from lebureau_app.guest.door import Door, connect, probe_terminal
+from lebureau_app.guest.door import Door, connect, probe_terminal, probe_terminal_gently
 from tests.gateway.servers import SECRET, door_for, port_of
 
 
@@ -103,6 +103,20 @@ async def test_the_terminal_is_proved_by_its_first_output():
     async with door_for(ttyd) as door:
         await probe_terminal(door)
     assert hellos == [b'{"AuthToken": "", "columns": 80, "rows": 24}']
+
+
+async def test_looking_again_does_not_attach_to_the_terminal():
+    heard = []
+
+    async def ttyd(socket):
+        async for message in socket:
+            heard.append(message)
+
+    async with door_for(ttyd) as door:
+        await probe_terminal_gently(door)
+    assert heard == []
+    with pytest.raises(GuestError):
+        await probe_terminal_gently(door)
 
 
 async def test_a_terminal_that_shows_nothing_has_failed():
