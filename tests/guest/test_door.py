@@ -109,8 +109,7 @@ async def test_looking_again_does_not_attach_to_the_terminal():
     heard = []
 
     async def ttyd(socket):
-        async for message in socket:
-            heard.append(message)
+        heard.extend([message async for message in socket])
 
     async with door_for(ttyd) as door:
         await probe_terminal_gently(door)
