@@ -181,7 +181,8 @@ def line(shown: dict[str, Any]) -> str:
     if shown["status"] in ("error", "stopped") and shown["statusMessage"]:
         return shown["statusMessage"]
     if shown["status"] == "running":
-        return shown["activity"] or "Idle"
+        starting = shown["readiness"]["agent"] == "starting"
+        return shown["activity"] or ("The agent is starting" if starting else "Idle")
     return {"stopped": "Its disk is kept", "hibernated": "Wakes on a message"}.get(
         shown["status"], ""
     )

@@ -39,6 +39,14 @@ def test_a_running_desktop_is_live_and_can_be_stopped():
     assert view.chat_note == ""
 
 
+def test_an_agent_that_starts_is_not_idle():
+    starting = {**ready(), "agent": {"state": "starting", "reason": ""}}
+    assert (
+        views.desktop(shown(status="running", readiness=starting)).line == "The agent is starting"
+    )
+    assert views.desktop(shown(status="running", readiness=ready())).line == "Idle"
+
+
 def test_a_task_names_itself_and_its_step():
     progress = {"step": "boot", "percent": 41.6, "message": "Booting Debian"}
     view = views.desktop(shown(status="provisioning", task="creating", progress=progress))
