@@ -17,6 +17,18 @@ OPENCLAW = "/usr/local/lib/node_modules/openclaw"
 SCRATCH = "/root/build"
 BUILD_CA = f"{SCRATCH}/ca.crt"
 FETCH_TIMEOUT_S = 120
+PATIENCE_MS = (
+    ("LEASE_HEARTBEAT_START_TIMEOUT_MS", "5e3", "9e4"),
+    ("CDP_HTTP_REQUEST_TIMEOUT_MS", "1500", "3e4"),
+    ("CDP_WS_HANDSHAKE_TIMEOUT_MS", "5e3", "6e4"),
+    ("CDP_JSON_NEW_TIMEOUT_MS", "1500", "3e4"),
+    ("CDP_TARGET_NAVIGATION_RESULT_TIMEOUT_MS", "2e3", "2e4"),
+    ("PLAYWRIGHT_TARGET_INFO_TIMEOUT_MS", "2e3", "2e4"),
+    ("PROFILE_HTTP_REACHABILITY_TIMEOUT_MS", "300", "2e4"),
+    ("PROFILE_WS_REACHABILITY_MAX_TIMEOUT_MS", "2e3", "3e4"),
+    ("PROFILE_ATTACH_RETRY_TIMEOUT_MS", "1200", "3e4"),
+    ("DEFAULT_BROWSER_PROXY_TIMEOUT_MS", "2e4", "12e4"),
+)
 
 
 def install_node(tree: Tree, profile: Profile) -> None:
@@ -58,12 +70,12 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
 
 
 def _make_openclaw_patient(tree: Tree) -> None:
-    """Let the gateway's own worker take 90 s to start, not 5: an emulated CPU under load needs it."""
-    limit = "LEASE_HEARTBEAT_START_TIMEOUT_MS ="
-    tree.shell(f"""
-        files=$(grep -rlF '{limit} 5e3' {OPENCLAW}/dist)
-        sed -i 's/{limit} 5e3/{limit} 9e4/' $files
-    """)
+    """Give an emulated CPU under load the time that OpenClaw's constants take for granted."""
+    for name, given, patient in PATIENCE_MS:
+        tree.shell(f"""
+            files=$(grep -rlF '{name} = {given};' {OPENCLAW}/dist)
+            sed -i 's/{name} = {given};/{name} = {patient};/' $files
+        """)
 
 
 def install_ttyd(tree: Tree, profile: Profile, mirrors: Mirrors) -> None:
