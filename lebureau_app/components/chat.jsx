@@ -63,7 +63,7 @@ function Tool({ tool }) {
   const line = (
     <>
       <span className="lb-tool-name">{tool.name}</span>
-      <span className="lb-tool-summary">{tool.summary.replace(`${tool.name}: `, "")}</span>
+      <span className="lb-tool-summary">{(tool.summary ?? "").replace(`${tool.name}: `, "")}</span>
       {tool.status === "running" && <span className="lb-tool-live">running</span>}
       {tool.status === "failed" && <span className="lb-tool-failed">failed</span>}
       {tool.seconds >= 0 && <span className="lb-tool-time">{tool.seconds} s</span>}
