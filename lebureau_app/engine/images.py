@@ -172,13 +172,12 @@ class ImageBuilder:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a build with everything that it started, gracefully if it can."""
+    """End a build with everything that it started: gracefully first, then whatever is left."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _GRACE)
-            return
 
 
 def _command(settings: Settings) -> list[str]:

@@ -13,6 +13,7 @@ from lebureau_app.engine import images as builder_module
 from lebureau_app.engine.images import ImageBuilder
 from lebureau_app.services import events, images
 from lebureau_app.settings import get_settings
+from tests.support.eventually import eventually
 
 MANIFEST = json.dumps(
     {
@@ -115,7 +116,11 @@ async def test_stopping_the_server_ends_the_build_with_all_its_children():
                 child = int(image["progress"]["step"])
                 break
         assert _alive(child)
-    assert not _alive(child)
+
+    async def is_gone() -> bool:
+        return not _alive(child)
+
+    assert await eventually(is_gone)
 
 
 async def test_a_build_that_is_at_work_already_is_followed(settings):
