@@ -225,6 +225,14 @@ class NoCapacity(ProviderError):
     hint = "Stop or destroy a desktop, or choose a smaller tier."
 
 
+class MemoryRefused(ProviderError):
+    """A memory that was kept cannot be resumed on this host as it is now."""
+
+    code, status = "memory_refused", 503
+    message = "The memory of this desktop cannot be resumed on this host as it is now."
+    hint = "Start the desktop cold: its disk is untouched, but what was open is lost."
+
+
 class UnknownMachine(ProviderError):
     """The provider does not know this machine, or cannot prove that it is ours."""
 

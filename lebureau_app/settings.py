@@ -53,6 +53,16 @@ class Settings(BaseSettings):
         return self.home / "images"
 
     @property
+    def goldens_dir(self) -> Path:
+        """Where the memories of golden machines are kept."""
+        return self.home / "goldens"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where the qemu provider keeps snapshots."""
+        return self.home / "snapshots"
+
+    @property
     def desktops_dir(self) -> Path:
         """Where the qemu provider keeps its machines."""
         return self.home / "desktops"
@@ -64,7 +74,14 @@ class Settings(BaseSettings):
 
     def make_folders(self) -> None:
         """Create the home folder and what is in it, readable by nobody else."""
-        for folder in (self.home, self.images_dir, self.desktops_dir, self.run_dir):
+        for folder in (
+            self.home,
+            self.images_dir,
+            self.goldens_dir,
+            self.snapshots_dir,
+            self.desktops_dir,
+            self.run_dir,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
 

@@ -6,6 +6,7 @@ metadata, so that it can be proved before anything is done to it. Unknown means:
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,8 +17,24 @@ class Power(StrEnum):
 
     RUNNING = "running"
     STOPPED = "stopped"
+    HIBERNATED = "hibernated"
     FAILED = "failed"
     UNKNOWN = "unknown"
+
+
+class Origin(StrEnum):
+    """What the current boot of a machine began from: a kernel, or a memory that was kept."""
+
+    BOOT = "boot"
+    GOLDEN = "golden"
+    FORK = "fork"
+    SNAPSHOT = "snapshot"
+    HIBERNATION = "hibernation"
+
+    @property
+    def is_clone(self) -> bool:
+        """Whether the guest begins as the copy of another one and needs an identity of its own."""
+        return self in (Origin.GOLDEN, Origin.FORK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,9 @@ class MachineSpec:
         memory: Bytes of memory.
         disk: Bytes of disk.
         authorized_key: Our SSH public key in OpenSSH form.
+        snapshot: Id of the snapshot of another machine to be born from (`Fork`); empty for a
+            machine that begins as its image does.
+        golden: The machine is made to be kept as a golden one (`Goldens`).
     """
 
     desktop_id: str
@@ -41,6 +61,8 @@ class MachineSpec:
     memory: int
     disk: int
     authorized_key: str
+    snapshot: str = ""
+    golden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +74,11 @@ class Machine:
         ref: The provider's identity for this machine (qemu: its UUID; proxmox: `node/vmid/uuid`).
         power: What it is doing.
         reason: For `stopped` and `failed`: why, for a person (`the guest shut down`, …).
-        boot: Changes with each boot of the machine by the provider; empty when it is off.
+        boot: Changes with each boot of the machine by the provider, a resume included; empty when
+            it is off.
+        origin: What this boot began from.
+        note: Why this boot took the slow road, for a person; empty if it did not.
+        settled: Whether `settle` was called since the memory was resumed; true after a plain boot.
     """
 
     desktop_id: str
@@ -60,6 +86,18 @@ class Machine:
     power: Power
     reason: str = ""
     boot: str = ""
+    origin: Origin = Origin.BOOT
+    note: str = ""
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAnswer:
+    """What a command in the guest answered over the hypervisor's own channel."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +176,29 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    async def start(self, desktop_id: str, ref: str) -> None:
-        """Switch the machine on. A running machine is left alone."""
+    async def start(self, desktop_id: str, ref: str, *, cold: bool = False) -> None:
+        """Switch the machine on. A running machine is left alone.
+
+        A machine with a memory to resume resumes it: a newborn one that of its golden machine or
+        of the snapshot it is born from, a hibernated one its own, a restored one its snapshot's.
+        A newborn whose resume fails is booted instead, and `Machine.note` says why. Until `settle`
+        is called, every start of a newborn or restored machine begins anew from the same memory
+        and disk; a hibernated memory is resumed once.
+
+        Args:
+            desktop_id: Which machine.
+            ref: Its identity.
+            cold: Boot, and give up whatever memory there was to resume. A newborn begins as its
+                image does then.
+
+        Raises:
+            MemoryRefused: A memory that is not to be had again (hibernated, snapshot, fork) cannot
+                be resumed here; it is kept, and the sentence says why.
+        """
+
+    @abstractmethod
+    async def settle(self, desktop_id: str, ref: str) -> None:
+        """Take note that a resumed guest has its identity: its disk is the truth from now on."""
 
     @abstractmethod
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
@@ -197,6 +256,29 @@ class Provider(ABC):
         """
 
     @abstractmethod
+    async def run_in_guest(
+        self,
+        desktop_id: str,
+        ref: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+    ) -> GuestAnswer:
+        """Run a short command as root, over the channel that only the hypervisor has.
+
+        Args:
+            desktop_id: Which machine.
+            ref: Its identity.
+            command: Program and arguments; no secret may be among them.
+            stdin: What the command reads; secrets belong here.
+            timeout: Seconds.
+
+        Raises:
+            NotYet: The guest agent does not answer (in time).
+        """
+
+    @abstractmethod
     async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
         """The end of the machine's own log (console, hypervisor), for a person."""
 
@@ -210,3 +292,142 @@ class Egress(ABC):
 
         The folder is there, readable by nobody else, from `create` until `destroy`.
         """
+
+
+class Hibernate(ABC):
+    """Ability: a machine gives its memory back to the host and keeps what is in it."""
+
+    @abstractmethod
+    async def hibernate(self, desktop_id: str, ref: str) -> None:
+        """Write the running machine's memory to disk, then end it. `start` wakes it.
+
+        A hibernated machine is left alone. Whatever goes wrong, the machine either goes on running
+        or is hibernated, and nothing of it is lost.
+
+        Raises:
+            NoCapacity: The disk has no room for the memory; the machine goes on.
+            ProviderError: It could not be done; the machine goes on, or is off as it was.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot as the provider has it.
+
+    Attributes:
+        id: Our id (`snp_…`).
+        desktop_id: Whose machine it was taken of.
+        size: Bytes on disk that are kept for it alone.
+        memory: Whether it holds the memory of a running machine.
+    """
+
+    id: str
+    desktop_id: str
+    size: int
+    memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a machine occupies on disk, in bytes: its own disk, its kept memory."""
+
+    disk: int
+    memory: int
+
+
+class Snapshots(ABC):
+    """Ability: the state of a machine is kept, and brought back."""
+
+    @abstractmethod
+    async def take_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> StoredSnapshot:
+        """Keep the machine as it is now: its disk and, while it runs, its memory.
+
+        A running machine goes on, after a pause of less than a second. Called again with the same
+        `snapshot_id` it answers the snapshot that is there.
+
+        Raises:
+            NoCapacity: The disk has no room for it; nothing has changed.
+        """
+
+    @abstractmethod
+    async def restore_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> None:
+        """Make the machine, which must be off, what it was: disk, caps, and memory if it has one.
+
+        The next `start` resumes that memory. What the machine has become since is gone.
+
+        Raises:
+            ProviderError: There is no such snapshot of this machine, or the machine runs.
+        """
+
+    @abstractmethod
+    async def drop_snapshot(self, snapshot_id: str) -> None:
+        """Forget a snapshot; one that is not there is a success. Machines born of it live on."""
+
+    @abstractmethod
+    async def stored_snapshots(self) -> list[StoredSnapshot]:
+        """Every snapshot there is."""
+
+    @abstractmethod
+    async def storage(self, desktop_id: str, ref: str) -> Storage:
+        """What the machine occupies, without its snapshots."""
+
+    @abstractmethod
+    async def tidy(self) -> bool:
+        """Do one piece of housekeeping in the background: shorten a chain of disks, remove a disk
+        that nothing stands on any more.
+
+        Returns:
+            Whether there may be more to do.
+        """
+
+
+class Fork(Snapshots):
+    """Ability: `create` makes machines out of another machine's snapshot (`MachineSpec.snapshot`).
+
+    The new machine has the caps of the snapshot, and is `Origin.FORK` after its first start.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The memory of a booted machine, which new machines of one size resume.
+
+    Attributes:
+        key: Fingerprint over everything that must be the same to resume it.
+        image: The golden image it was booted from.
+        vcpus: Number of virtual CPUs.
+        memory: Bytes of memory.
+        disk: Bytes of disk.
+        size: Bytes that it occupies.
+    """
+
+    key: str
+    image: str
+    vcpus: int
+    memory: int
+    disk: int
+    size: int
+
+
+class Goldens(ABC):
+    """Ability: new machines resume the memory of a golden one.
+
+    A golden machine is made like any other, with `MachineSpec.golden`; somebody uses it until
+    everything in it is warm, and `keep_golden` makes it the origin of all that come after it.
+    """
+
+    @abstractmethod
+    async def golden(self, spec: MachineSpec) -> Golden | None:
+        """The golden machine that `create(spec)` would use now, checked; None if there is none."""
+
+    @abstractmethod
+    async def goldens(self) -> list[Golden]:
+        """Every golden machine that may be used, checked or not."""
+
+    @abstractmethod
+    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
+        """Keep the running machine's memory and disk as a golden one; the machine is gone then."""
+
+    @abstractmethod
+    async def sweep_goldens(self) -> None:
+        """Remove golden machines that nothing can use and nothing stands on any more."""

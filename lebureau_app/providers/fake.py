@@ -6,7 +6,7 @@ pass in no time at all.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from lebureau_app.errors import NoCapacity, NotYet, ProviderError, UnknownMachin
 from lebureau_app.providers.base import (
     Capacity,
     Endpoint,
+    GuestAnswer,
     Host,
     Machine,
     MachineSpec,
@@ -150,7 +151,7 @@ class FakeProvider(Provider):
             self.machines[spec.desktop_id] = FakeMachine(spec, ref=str(uuid4()))
         return self.machines[spec.desktop_id].ref
 
-    async def start(self, desktop_id: str, ref: str) -> None:
+    async def start(self, desktop_id: str, ref: str, *, cold: bool = False) -> None:
         """Switch on."""
         behaviour = await self._begin("start", desktop_id)
         machine = self._proved(desktop_id, ref)
@@ -161,6 +162,10 @@ class FakeProvider(Provider):
         machine.switch_on(self._clock())
         if behaviour.forgets:
             self.forget(desktop_id)
+
+    async def settle(self, desktop_id: str, ref: str) -> None:
+        """Nothing to take note of."""
+        await self._begin("settle", desktop_id)
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Shut down, in as much time as the behaviour says."""
@@ -229,6 +234,19 @@ class FakeProvider(Provider):
         if not running or path not in self._files:
             raise NotYet(f"The desktop does not have {path} yet.")
         return self._files[path]
+
+    async def run_in_guest(
+        self,
+        desktop_id: str,
+        ref: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+    ) -> GuestAnswer:
+        """Nobody is at home."""
+        await self._begin("run_in_guest", desktop_id)
+        raise NotYet("There is nothing inside a simulated machine.")
 
     async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
         """What happened to the machine."""

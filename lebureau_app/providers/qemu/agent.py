@@ -8,17 +8,19 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lebureau_app.errors import NotYet
+from lebureau_app.providers.base import GuestAnswer
 
 DELIMITER = b"\xff"
 MAX_FILE = 1 << 20
 _CHUNK = 48 << 10
 _LINE_LIMIT = 1 << 20
+_ASK_AGAIN = 0.05
 
 
 class Agent:
@@ -77,6 +79,33 @@ class Agent:
         finally:
             await self.execute("guest-file-close", handle=handle)
         raise NotYet(f"{path} in the desktop is larger than a megabyte.")
+
+    async def run(self, command: Sequence[str], stdin: bytes = b"") -> GuestAnswer:
+        """Run a command as root and wait for its end (`guest-exec`, `guest-exec-status`).
+
+        Args:
+            command: Program and arguments.
+            stdin: What it reads.
+
+        Raises:
+            NotYet: The agent refused.
+        """
+        started = await self.execute(
+            "guest-exec",
+            path=command[0],
+            arg=list(command[1:]),
+            input_data=base64.b64encode(stdin).decode(),
+            capture_output=True,
+        )
+        while True:
+            told = await self.execute("guest-exec-status", pid=started["pid"])
+            if told["exited"]:
+                return GuestAnswer(
+                    exit_code=told.get("exitcode", -1),
+                    stdout=base64.b64decode(told.get("out-data", "")),
+                    stderr=base64.b64decode(told.get("err-data", "")),
+                )
+            await asyncio.sleep(_ASK_AGAIN)
 
     async def _skip_to_delimiter(self) -> None:
         while await self._reader.readexactly(1) != DELIMITER:

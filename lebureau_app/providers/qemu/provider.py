@@ -7,7 +7,7 @@ there is no other state.
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from lebureau_app.providers.base import (
     Capacity,
     Egress,
     Endpoint,
+    GuestAnswer,
     Host,
     Machine,
     MachineSpec,
@@ -105,7 +106,7 @@ class QemuProvider(Provider, Egress):
                     await self._make(machine, spec)
                 return machine.identity().uuid
 
-    async def start(self, desktop_id: str, ref: str) -> None:
+    async def start(self, desktop_id: str, ref: str, *, cold: bool = False) -> None:
         """Start QEMU and wait until its monitor says that it is this machine.
 
         Raises:
@@ -124,6 +125,9 @@ class QemuProvider(Provider, Egress):
             async with self._admission:
                 resources.require_memory(await self._resources(), identity.memory)
                 await hypervisor.start(image, accelerator, self._binary)
+
+    async def settle(self, desktop_id: str, ref: str) -> None:
+        """Nothing to take note of yet."""
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
@@ -201,6 +205,21 @@ class QemuProvider(Provider, Egress):
         machine.proved(ref)
         async with agent.conversation(machine.agent, AGENT_SECONDS) as guest:
             return await guest.read_file(path)
+
+    async def run_in_guest(
+        self,
+        desktop_id: str,
+        ref: str,
+        command: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+    ) -> GuestAnswer:
+        """The command's answer, by the guest agent."""
+        machine = self._machine(desktop_id)
+        machine.proved(ref)
+        async with agent.conversation(machine.agent, timeout) as guest:
+            return await guest.run(command, stdin)
 
     async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
         """The end of what the guest's console and QEMU said."""
