@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from image.recipe import PROFILES, image_id
-from tests.e2e.support import Client, until
+from tests.e2e.support import Client, machines, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = [
@@ -224,12 +224,7 @@ def _make_repository(bare: Path) -> None:
 
 
 def _end_machines(home: Path) -> None:
-    """End the machines of this home that are left, each by the PID whose command names the home."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"qemu-system" in command and f"{home}/".encode() in command:
-            os.kill(int(entry.name), 9)
+    """End the machines of this home that are left."""
+    for pid in machines(f"{home}/"):
+        os.kill(pid, 9)
     time.sleep(0.1)

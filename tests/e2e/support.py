@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -20,6 +21,19 @@ def until(
             return seen
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
         time.sleep(every)
+
+
+def machines(mark: str) -> list[int]:
+    """The PIDs of the QEMU processes whose command holds a mark, such as a home or a desktop's id."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"qemu-system" in command.split(b"\0")[0] and mark.encode() in command:
+            found.append(int(entry.name))
+    return found
 
 
 class Client:

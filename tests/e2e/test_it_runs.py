@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import OWNER, PASSWORD, Server
-from tests.e2e.support import Client, until
+from tests.e2e.support import Client, machines, until
 from tests.support import readme
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
@@ -247,8 +247,8 @@ def test_a_machine_that_dies_is_told_within_5_s(
     client: Client, server: Server, desktop_id: str
 ) -> None:
     """And the desktop can be destroyed as well as any other."""
-    (process,) = _machines(server)
-    os.kill(int(process.name), signal.SIGKILL)
+    (process,) = machines(desktop_id)
+    os.kill(process, signal.SIGKILL)
     until(lambda: client.desktop(desktop_id)["status"] == "error", 5, "its death is noticed")
     assert client.desktop(desktop_id)["statusMessage"]
 
@@ -263,20 +263,7 @@ def test_destroy_leaves_nothing(
     page.fill("#destroy-name", "dev-agent-01")
     page.click("#destroy-confirm")
     until(lambda: client.desktop(desktop_id)["status"] == "destroyed", 60, "it is destroyed")
-    assert _machines(server) == []
+    assert machines(desktop_id) == []
     assert list((server.home / "desktops").iterdir()) == []
     assert list((server.home / "run").iterdir()) == []
     assert client.get(f"/api/desktops/{desktop_id}/messages")["items"]
-
-
-def _machines(server: Server) -> list[Path]:
-    """The QEMU processes of this server's home."""
-    mine = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"qemu-system" in command and f"{server.home}/".encode() in command:
-            mine.append(entry)
-    return mine

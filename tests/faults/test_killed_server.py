@@ -3,14 +3,13 @@
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from image.recipe import PROFILES, image_id
 from tests.e2e.conftest import OWNER, PASSWORD, Server
-from tests.e2e.support import Client, until
+from tests.e2e.support import Client, machines, until
 from tests.support.tiny_guest import make_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -51,12 +50,12 @@ def test_killed_while_creating_and_while_destroying(
     _die_and_come_back(server, moment)
     until(lambda: _step(client, path) == "trust", 30, "the creation goes on")
     assert [each["kind"] for each in client.get(f"{path}/operations")["items"]] == ["create"]
-    assert len(_machines(desktop["id"])) == 1
+    assert len(machines(desktop["id"])) == 1
 
     client.call("DELETE", path, status=202)
     _die_and_come_back(server, moment)
     until(lambda: client.get(path)["status"] == "destroyed", 30, "the destruction goes on")
-    assert _machines(desktop["id"]) == []
+    assert machines(desktop["id"]) == []
     assert not (server.home / "desktops" / desktop["id"]).exists()
     assert not (server.home / "run" / desktop["id"]).exists()
 
@@ -68,7 +67,7 @@ def test_killed_while_stopping(server: Server, client: Client) -> None:
     client.post(f"{path}/stop")
     _die_and_come_back(server, 0.1)
     client.until_status(desktop["id"], "stopped", 30)
-    assert _machines(desktop["id"]) == []
+    assert machines(desktop["id"]) == []
     operations = client.get(f"{path}/operations")["items"]
     assert [(each["kind"], each["status"]) for each in operations] == [
         ("stop", "done"),
@@ -84,16 +83,3 @@ def _die_and_come_back(server: Server, moment: float) -> None:
 
 def _step(client: Client, path: str) -> Any:
     return (client.get(path)["progress"] or {}).get("step")
-
-
-def _machines(desktop_id: str) -> list[str]:
-    """The PIDs of the QEMU processes of a desktop."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"qemu-system" in command and f"guest={desktop_id}".encode() in command:
-            found.append(entry.name)
-    return found
