@@ -79,22 +79,6 @@ def configuration(keys: Sequence[AgentKey]) -> dict[str, Any]:
     return overlay
 
 
-def egress_targets(keys: Sequence[AgentKey]) -> list[AllowedTarget]:
-    """The exact hosts and ports that these keys' base URLs need beyond the public policy.
-
-    Args:
-        keys: The desktop's keys.
-
-    Returns:
-        One target for each base URL in use.
-
-    Raises:
-        ValueError: A base URL is no http or https URL with a host.
-    """
-    used = [key.base_url for _, key in _named(keys) if key.base_url]
-    return list(dict.fromkeys(AllowedTarget.from_url(url) for url in used))
-
-
 def _named(keys: Sequence[AgentKey]) -> list[tuple[str, AgentKey]]:
     """Each key with OpenClaw's name for its provider; a name is taken by its first key."""
     named: dict[str, AgentKey] = {}

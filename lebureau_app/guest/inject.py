@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from lebureau_app.errors import GuestError, Invalid
 from lebureau_app.guest import agent_keys, ssh
-from lebureau_app.guest.agent_keys import AgentKey, egress_targets
+from lebureau_app.guest.agent_keys import AgentKey
 from lebureau_app.settings import Settings
 
-__all__ = ["AgentKey", "Applied", "apply", "compose", "egress_targets", "extra_ca"]
+__all__ = ["AgentKey", "Applied", "apply", "compose", "extra_ca"]
 
 _HOST_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _SEED_BYTES = 512
