@@ -11,9 +11,11 @@ from lebureau_app.models.desktop import (
     Status,
     Task,
     lights,
+    no_storage,
 )
 from lebureau_app.models.event import Event, IdempotentAnswer
 from lebureau_app.models.provider_key import ProviderKey
+from lebureau_app.models.snapshot import Picture, Snapshot, SnapshotKind, SnapshotStatus
 from lebureau_app.models.user import ApiKey, Session, Ticket, User
 from lebureau_app.models.workspace import Membership, Role, Workspace
 
@@ -30,11 +32,15 @@ __all__ = [
     "Message",
     "Operation",
     "OperationStatus",
+    "Picture",
     "ProviderKey",
     "Role",
     "Run",
     "RunStatus",
     "Session",
+    "Snapshot",
+    "SnapshotKind",
+    "SnapshotStatus",
     "Status",
     "Task",
     "Ticket",
@@ -42,5 +48,6 @@ __all__ = [
     "Workspace",
     "lights",
     "new_id",
+    "no_storage",
     "utc_now",
 ]

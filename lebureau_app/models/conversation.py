@@ -24,12 +24,18 @@ ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.ABORTED)
 
 
 class Conversation(SQLModel, table=True):
-    """A thread of messages with one desktop's agent."""
+    """A thread of messages with one desktop's agent.
+
+    Attributes:
+        session: The thread's key inside the agent, where it is not the conversation's own id: a
+            fork goes on with the threads that its agent has inherited.
+    """
 
     id: str = Field(default_factory=lambda: new_id("conv"), primary_key=True)
     workspace_id: str = Field(foreign_key="workspace.id", index=True)
     desktop_id: str = Field(foreign_key="desktop.id", index=True)
     title: str = Field(default="", max_length=200)
+    session: str = ""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     last_message_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
 

@@ -31,6 +31,9 @@ class Task(StrEnum):
     RESTARTING = "restarting"
     DESTROYING = "destroying"
     RECONFIGURING = "reconfiguring"
+    HIBERNATING = "hibernating"
+    SNAPSHOTTING = "snapshotting"
+    RESTORING = "restoring"
 
 
 class Light(StrEnum):
@@ -50,6 +53,11 @@ def lights(state: Light = Light.OFF) -> dict[str, Any]:
     return {channel: {"state": str(state), "reason": ""} for channel in CHANNELS}
 
 
+def no_storage() -> dict[str, int]:
+    """The `storage` column of a desktop that occupies nothing yet."""
+    return {"disk": 0, "memory": 0, "snapshots": 0}
+
+
 class Desktop(SQLModel, table=True):
     """A virtual machine with its agent. Memory and disk in bytes, money in USD.
 
@@ -58,6 +66,14 @@ class Desktop(SQLModel, table=True):
         provider_keys: Ids of provider keys in order; None takes all of the workspace.
         ref: The provider's identity for the machine; empty until it is made.
         boot: The provider's mark of the current boot.
+        identified: The boot in which the guest got its identity last.
+        origin: What the current boot began from (`providers.base.Origin`).
+        origin_note: Why it took the slow road, for a person; empty if it did not.
+        hibernate_after: Idle seconds after which it hibernates; 0 never, None as the workspace
+            says.
+        awake_until: Until then it does not hibernate by itself.
+        parent_id: The desktop that it is a fork of.
+        storage: Bytes on disk: `{"disk", "memory", "snapshots"}`.
         ran_seconds: Running time of ended periods, in seconds.
         secrets: An envelope of the vault with the desktop's own secrets as JSON.
     """
@@ -87,6 +103,9 @@ class Desktop(SQLModel, table=True):
     provider: str
     ref: str = ""
     boot: str = ""
+    identified: str = ""
+    origin: str = "boot"
+    origin_note: str = ""
     image: str = ""
     agent: str = "openclaw"
     vcpus: int
@@ -101,6 +120,10 @@ class Desktop(SQLModel, table=True):
     output_tokens: int = Field(default=0, sa_type=BigInteger)
     cost: Decimal = Field(default=Decimal(0), max_digits=14, decimal_places=6)
     ran_seconds: int = 0
+    hibernate_after: int | None = None
+    awake_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    parent_id: str | None = Field(default=None, index=True)
+    storage: dict[str, int] = Field(default_factory=no_storage, sa_type=JSON)
     created_by: str = ""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

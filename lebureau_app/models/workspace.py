@@ -17,10 +17,15 @@ class Role(StrEnum):
 
 
 class Workspace(SQLModel, table=True):
-    """The unit of ownership: desktops, keys and conversations belong to one."""
+    """The unit of ownership: desktops, keys and conversations belong to one.
+
+    Attributes:
+        hibernate_after: Idle seconds after which its desktops hibernate; 0 never.
+    """
 
     id: str = Field(default_factory=lambda: new_id("ws"), primary_key=True)
     name: str = Field(max_length=100)
+    hibernate_after: int = 3600
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
 
 

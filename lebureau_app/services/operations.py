@@ -20,13 +20,18 @@ from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
 LEASE = timedelta(seconds=20)
 ACTIVE = (OperationStatus.QUEUED, OperationStatus.RUNNING)
 
-TASKS = {
+TASKS: dict[str, Task | None] = {
     "create": Task.CREATING,
     "start": Task.STARTING,
     "stop": Task.STOPPING,
     "restart": Task.RESTARTING,
     "destroy": Task.DESTROYING,
     "reconfigure": Task.RECONFIGURING,
+    "hibernate": Task.HIBERNATING,
+    "snapshot": Task.SNAPSHOTTING,
+    "restore": Task.RESTORING,
+    "fork": Task.SNAPSHOTTING,
+    "drop_snapshot": None,
 }
 
 
