@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     insecure_listen: bool = False
     rate_limit: int = Field(default=200, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    resume: bool = True
     boot_timeout: int = Field(default=900, ge=10)
     agent_timeout: int = Field(default=1200, ge=10)
     stop_timeout: int = Field(default=120, ge=1)
