@@ -24,7 +24,7 @@ from lebureau_app.guest import agent_keys, ssh
 from lebureau_app.guest.agent_keys import AgentKey
 from lebureau_app.settings import Settings
 
-__all__ = ["AgentKey", "Applied", "apply", "compose", "extra_ca"]
+__all__ = ["AgentKey", "Applied", "apply", "compose", "extra_ca", "understood"]
 
 _HOST_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _SEED_BYTES = 512
@@ -113,18 +113,31 @@ async def apply(
     )
     if done.timed_out:
         raise GuestError(f"The desktop did not take its identity within {timeout:.0f} s.")
+    return understood(done.stdout, done.exit_code)
+
+
+def understood(answer: str | bytes, exit_code: int | None) -> Applied:
+    """What `lebureau-guest apply` has answered, whichever way the document went.
+
+    Args:
+        answer: Its standard output.
+        exit_code: How it ended.
+
+    Raises:
+        GuestError: It could not be applied; the sentence is the guest's own.
+    """
     try:
-        answer = json.loads(done.stdout)
-        if answer["ok"]:
+        said = json.loads(answer)
+        if said["ok"]:
             return Applied(
-                boot_id=answer["bootId"],
-                machine_id=answer["machineId"],
-                host_key=answer["hostKey"],
-                openclaw=answer.get("openclaw") or "",
+                boot_id=said["bootId"],
+                machine_id=said["machineId"],
+                host_key=said["hostKey"],
+                openclaw=said.get("openclaw") or "",
             )
-        reason = answer["error"]
+        reason = said["error"]
     except (ValueError, KeyError, TypeError):
-        reason = f"its answer could not be read (exit code {done.exit_code})"
+        reason = f"its answer could not be read (exit code {exit_code})"
     raise GuestError(
         f"The desktop could not take its identity: {reason}.",
         hint="Restart the desktop. If it stays so, its image is damaged: build it again.",
