@@ -7,26 +7,45 @@ pass in no time at all.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from lebureau_app.errors import NoCapacity, NotYet, ProviderError, UnknownMachine
+from lebureau_app.errors import (
+    MemoryRefused,
+    NoCapacity,
+    NotYet,
+    ProviderError,
+    UnknownMachine,
+)
 from lebureau_app.providers.base import (
     Capacity,
     Endpoint,
+    Fork,
+    Golden,
+    Goldens,
     GuestAnswer,
+    Hibernate,
     Host,
     Machine,
     MachineSpec,
+    Origin,
     Power,
     Provider,
+    Storage,
+    StoredSnapshot,
+)
+from lebureau_app.providers.fake_machine import (
+    OVERLAY_SIZE,
+    Contents,
+    FakeMachine,
+    FakeSnapshot,
+    kept_memory,
 )
 
 CLOSED = Endpoint("127.0.0.1", 1)
 """Where nobody listens: the port of tcpmux (RFC 1078), which no system starts any more."""
 
 HOST_KEY_PATH = "/etc/ssh/ssh_host_ed25519_key.pub"
-HOST_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGZha2UgZmFrZSBmYWtlIGZha2UgZmFrZSBmYWtl fake\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +60,9 @@ class FakeBehaviour:
         broken: Verbs that fail with a `ProviderError`.
         lies: Machines are said to be running, and nobody listens on any of their ports.
         forgets: Machines vanish without a trace as soon as they are switched on.
-        full: There is no room for any machine.
+        full: There is no room for any machine, snapshot or memory.
+        golden: New machines find a golden machine to resume, whatever their image and size.
+        resume_fails: No memory can be resumed.
     """
 
     delay: float = 0.0
@@ -52,45 +73,17 @@ class FakeBehaviour:
     lies: bool = False
     forgets: bool = False
     full: bool = False
+    golden: bool = False
+    resume_fails: bool = False
 
 
-@dataclass(slots=True)
-class FakeMachine:
-    """One simulated machine."""
-
-    spec: MachineSpec
-    ref: str
-    power: Power = Power.STOPPED
-    reason: str = ""
-    boot: str = ""
-    since: float = 0.0
-    stopping_since: float | None = None
-    log: list[str] = field(default_factory=list)
-
-    def switch_on(self, now: float) -> None:
-        """Begin a boot."""
-        self.power, self.reason, self.boot = Power.RUNNING, "", uuid4().hex
-        self.since, self.stopping_since = now, None
-        self.log.append("The machine was switched on.")
-
-    def switch_off(self, power: Power, reason: str) -> None:
-        """End a boot, well or badly."""
-        self.power, self.reason, self.boot = power, reason, ""
-        self.stopping_since = None
-        self.log.append(reason)
-
-    def view(self) -> Machine:
-        """The machine as the contract shows it."""
-        return Machine(self.spec.desktop_id, self.ref, self.power, self.reason, self.boot)
-
-
-class FakeProvider(Provider):
+class FakeProvider(Provider, Hibernate, Fork, Goldens):
     """Machines that exist only in memory.
 
     Args:
         behaviour: How every machine behaves; `behaviours` may say otherwise for one desktop.
         endpoints: Guest port to a real endpoint that stands in for every machine's.
-        files: Guest path to what `read_guest_file` answers, beside an SSH host key.
+        files: Guest path to what `read_guest_file` answers, beside the guest's SSH host key.
         vcpus: Virtual CPUs of the simulated host.
         memory: Bytes of memory of the simulated host.
         disk: Bytes of disk of the simulated host.
@@ -116,13 +109,16 @@ class FakeProvider(Provider):
         self.behaviours: dict[str, FakeBehaviour] = {}
         self.machines: dict[str, FakeMachine] = {}
         self._endpoints = dict(endpoints or {})
-        self._files = {HOST_KEY_PATH: HOST_KEY, **(files or {})}
+        self.snapshots: dict[str, FakeSnapshot] = {}
+        self._goldens: dict[str, Golden] = {}
+        self._files = dict(files or {})
         self._vcpus, self._memory, self._disk = vcpus, memory, disk
         self._clock, self._sleep = clock, sleep
 
     async def capacity(self) -> Capacity:
         """One simulated host."""
-        specs = [machine.spec for machine in self.machines.values()]
+        machines = self.machines.values()
+        awake = [machine.spec for machine in machines if machine.power is not Power.HIBERNATED]
         host = Host(
             name="fake",
             provider=self.name,
@@ -130,10 +126,10 @@ class FakeProvider(Provider):
             accelerator="none",
             vcpus=self._vcpus,
             memory_total=self._memory,
-            memory_free=self._memory - sum(spec.memory for spec in specs),
+            memory_free=self._memory - sum(spec.memory for spec in awake),
             disk_total=self._disk,
-            disk_free=self._disk - sum(spec.disk for spec in specs),
-            desktops=len(specs),
+            disk_free=self._disk - sum(machine.spec.disk for machine in machines),
+            desktops=len(machines),
             note="Simulated machines: nothing runs in them.",
         )
         return Capacity([host])
@@ -148,38 +144,50 @@ class FakeProvider(Provider):
         behaviour = await self._begin("create", spec.desktop_id)
         if spec.desktop_id not in self.machines:
             await self._require_room(spec, behaviour)
-            self.machines[spec.desktop_id] = FakeMachine(spec, ref=str(uuid4()))
+            self.machines[spec.desktop_id] = self._newborn(spec, behaviour)
         return self.machines[spec.desktop_id].ref
 
     async def start(self, desktop_id: str, ref: str, *, cold: bool = False) -> None:
-        """Switch on."""
+        """Switch on, by a resume where there is a memory."""
         behaviour = await self._begin("start", desktop_id)
         machine = self._proved(desktop_id, ref)
         if machine.power is Power.RUNNING:
             return
         if behaviour.full:
             raise NoCapacity
-        machine.switch_on(self._clock())
+        if cold or not machine.can_resume:
+            machine.switch_on(self._clock())
+        elif not behaviour.resume_fails:
+            machine.resume(self._clock())
+        elif machine.pending is Origin.GOLDEN:
+            machine.switch_on(self._clock(), note="The golden machine could not be resumed.")
+        else:
+            raise MemoryRefused
         if behaviour.forgets:
             self.forget(desktop_id)
 
     async def settle(self, desktop_id: str, ref: str) -> None:
-        """Nothing to take note of."""
+        """Take note that the guest has its identity."""
         await self._begin("settle", desktop_id)
+        self._proved(desktop_id, ref).settle()
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Shut down, in as much time as the behaviour says."""
         await self._begin("stop", desktop_id)
         machine = self._proved(desktop_id, ref)
-        if force and machine.power is not Power.STOPPED:
+        if force and machine.power not in (Power.STOPPED, Power.HIBERNATED):
             machine.switch_off(Power.STOPPED, "Stopped by Le Bureau.")
         elif machine.power is Power.RUNNING and machine.stopping_since is None:
             machine.stopping_since = self._clock()
 
     async def restart(self, desktop_id: str, ref: str) -> None:
-        """Begin a new boot."""
+        """Begin a new boot; a machine that has no identity yet begins anew."""
         await self._begin("restart", desktop_id)
-        self._proved(desktop_id, ref).switch_on(self._clock())
+        machine = self._proved(desktop_id, ref)
+        if machine.can_resume:
+            machine.resume(self._clock())
+        else:
+            machine.switch_on(self._clock())
 
     async def destroy(self, desktop_id: str, ref: str) -> None:
         """Forget the machine, if it is the right one."""
@@ -194,18 +202,13 @@ class FakeProvider(Provider):
         """Set the caps of a stopped machine."""
         await self._begin("resize", desktop_id)
         machine = self._proved(desktop_id, ref)
-        if machine.power is Power.RUNNING:
-            raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
-        old = machine.spec
-        machine.spec = MachineSpec(
-            old.desktop_id,
-            old.name,
-            old.image,
-            vcpus,
-            memory,
-            max(disk, old.disk),
-            old.authorized_key,
-        )
+        if machine.power in (Power.RUNNING, Power.HIBERNATED):
+            raise ProviderError(
+                f"A {machine.power} machine cannot be resized.", hint="Stop it first."
+            )
+        machine.give_up_memory()
+        larger = max(disk, machine.spec.disk)
+        machine.spec = replace(machine.spec, vcpus=vcpus, memory=memory, disk=larger)
 
     async def inspect(self, desktop_id: str, ref: str) -> Machine | None:
         """The simulated machine, after the time that has passed had its effect."""
@@ -228,12 +231,13 @@ class FakeProvider(Provider):
         return CLOSED if behaviour.lies else self._endpoints.get(port, CLOSED)
 
     async def read_guest_file(self, desktop_id: str, ref: str, path: str) -> bytes:
-        """What a test put there."""
+        """What a test put there, or the guest's SSH host key."""
         await self._begin("read_guest_file", desktop_id)
-        running = self._proved(desktop_id, ref).power is Power.RUNNING
-        if not running or path not in self._files:
+        machine = self._proved(desktop_id, ref)
+        files = {HOST_KEY_PATH: f"{machine.host_key}\n".encode(), **self._files}
+        if machine.power is not Power.RUNNING or path not in files:
             raise NotYet(f"The desktop does not have {path} yet.")
-        return self._files[path]
+        return files[path]
 
     async def run_in_guest(
         self,
@@ -244,9 +248,98 @@ class FakeProvider(Provider):
         stdin: bytes = b"",
         timeout: float = 60.0,
     ) -> GuestAnswer:
-        """Nobody is at home."""
-        await self._begin("run_in_guest", desktop_id)
-        raise NotYet("There is nothing inside a simulated machine.")
+        """What `lebureau-guest apply` answers, if that is the command."""
+        behaviour = await self._begin("run_in_guest", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if machine.power is not Power.RUNNING or behaviour.lies:
+            raise NotYet("The guest agent does not answer yet.")
+        return machine.run(command, stdin)
+
+    async def hibernate(self, desktop_id: str, ref: str) -> None:
+        """Keep what is in memory, and be off."""
+        behaviour = await self._begin("hibernate", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if machine.power is Power.HIBERNATED:
+            return
+        if machine.power is not Power.RUNNING:
+            raise ProviderError(
+                "A machine that does not run has no memory to keep.", hint="Start it first."
+            )
+        _require_identity(machine)
+        if behaviour.full:
+            raise NoCapacity("The simulated host has no room for the memory of this desktop.")
+        machine.hibernate()
+
+    async def take_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> StoredSnapshot:
+        """Keep what is in the machine now."""
+        behaviour = await self._begin("take_snapshot", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if snapshot_id not in self.snapshots:
+            _require_identity(machine)
+            if behaviour.full:
+                raise NoCapacity("The simulated host has no room for another snapshot.")
+            self.snapshots[snapshot_id] = machine.snapshot()
+        return _stored(snapshot_id, self.snapshots[snapshot_id])
+
+    async def restore_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> None:
+        """Let the machine be what it was."""
+        await self._begin("restore_snapshot", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if machine.power is Power.RUNNING:
+            raise ProviderError("A running machine cannot be restored.", hint="Stop it first.")
+        snapshot = self._snapshot(snapshot_id)
+        if snapshot.spec.desktop_id != desktop_id:
+            raise _no_such_snapshot(snapshot_id)
+        machine.spec = replace(snapshot.spec, name=machine.spec.name)
+        machine.be_born_of(snapshot, Origin.SNAPSHOT)
+
+    async def drop_snapshot(self, snapshot_id: str) -> None:
+        """Forget it."""
+        await self._begin("drop_snapshot", "")
+        self.snapshots.pop(snapshot_id, None)
+
+    async def stored_snapshots(self) -> list[StoredSnapshot]:
+        """All of them."""
+        await self._begin("stored_snapshots", "")
+        return [_stored(*each) for each in self.snapshots.items()]
+
+    async def storage(self, desktop_id: str, ref: str) -> Storage:
+        """An overlay of always the same size, and a quarter of the memory."""
+        await self._begin("storage", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        hibernated = machine.power is Power.HIBERNATED
+        return Storage(OVERLAY_SIZE, kept_memory(machine.spec) if hibernated else 0)
+
+    async def tidy(self) -> bool:
+        """Simulated disks are tidy."""
+        await self._begin("tidy", "")
+        return False
+
+    async def golden(self, spec: MachineSpec) -> Golden | None:
+        """The one that was kept for this image and size, or one that the behaviour promises."""
+        return self._golden(spec, await self._begin("golden", spec.desktop_id))
+
+    async def goldens(self) -> list[Golden]:
+        """Those that were kept."""
+        await self._begin("goldens", "")
+        return list(self._goldens.values())
+
+    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
+        """Let the machine become the golden one of its image and size."""
+        behaviour = await self._begin("keep_golden", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if not machine.spec.golden or machine.power is not Power.RUNNING:
+            raise ProviderError("Only a running machine that was made for it can become golden.")
+        if behaviour.full:
+            raise NoCapacity("The simulated host has no room for another golden machine.")
+        golden = _golden_of(machine.spec)
+        self._goldens[golden.key] = golden
+        self.forget(desktop_id)
+        return golden
+
+    async def sweep_goldens(self) -> None:
+        """Simulated goldens are never in the way."""
+        await self._begin("sweep_goldens", "")
 
     async def log_tail(self, desktop_id: str, ref: str, lines: int = 50) -> str:
         """What happened to the machine."""
@@ -275,6 +368,31 @@ class FakeProvider(Provider):
             raise ProviderError(f"The fake provider fails every “{verb}”, as it was told to.")
         return behaviour
 
+    def _newborn(self, spec: MachineSpec, behaviour: FakeBehaviour) -> FakeMachine:
+        """A machine as it is right after `create`."""
+        if spec.snapshot:
+            birth = self._snapshot(spec.snapshot)
+            caps = birth.spec
+            spec = replace(
+                spec, image=caps.image, vcpus=caps.vcpus, memory=caps.memory, disk=caps.disk
+            )
+            machine = FakeMachine(spec, ref=str(uuid4()))
+            machine.be_born_of(birth, Origin.FORK)
+            return machine
+        machine = FakeMachine(spec, ref=str(uuid4()))
+        if not spec.golden and self._golden(spec, behaviour):
+            machine.be_born_of(FakeSnapshot(spec, Contents(), has_memory=True), Origin.GOLDEN)
+        return machine
+
+    def _golden(self, spec: MachineSpec, behaviour: FakeBehaviour) -> Golden | None:
+        promised = _golden_of(spec)
+        return promised if behaviour.golden else self._goldens.get(promised.key)
+
+    def _snapshot(self, snapshot_id: str) -> FakeSnapshot:
+        if snapshot_id not in self.snapshots:
+            raise _no_such_snapshot(snapshot_id)
+        return self.snapshots[snapshot_id]
+
     async def _require_room(self, spec: MachineSpec, behaviour: FakeBehaviour) -> None:
         (host,) = (await self.capacity()).hosts
         if behaviour.full or spec.memory > host.memory_free or spec.disk > host.disk_free:
@@ -301,3 +419,27 @@ class FakeProvider(Provider):
         ):
             machine.switch_off(Power.STOPPED, "Stopped by Le Bureau.")
         return machine
+
+
+def _require_identity(machine: FakeMachine) -> None:
+    """Refuse to keep the state of a machine that would begin anew."""
+    if machine.birth is not None and machine.power is Power.RUNNING:
+        raise ProviderError(
+            "This desktop has not got its identity yet.", hint="Wait until it is ready."
+        )
+
+
+def _no_such_snapshot(snapshot_id: str) -> ProviderError:
+    return ProviderError(
+        f"There is no snapshot {snapshot_id} of this desktop on this host.",
+        hint="It may have been deleted. Look at the list of snapshots.",
+    )
+
+
+def _stored(snapshot_id: str, kept: FakeSnapshot) -> StoredSnapshot:
+    return StoredSnapshot(snapshot_id, kept.spec.desktop_id, kept.size, kept.has_memory)
+
+
+def _golden_of(spec: MachineSpec) -> Golden:
+    key = f"{spec.image}-{spec.vcpus}-{spec.memory}-{spec.disk}"
+    return Golden(key, spec.image, spec.vcpus, spec.memory, spec.disk, kept_memory(spec))
