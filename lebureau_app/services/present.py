@@ -13,6 +13,7 @@ from lebureau_app.models import (
     ProviderKey,
     Run,
     Session,
+    Snapshot,
     Status,
     User,
     Workspace,
@@ -115,6 +116,23 @@ def running_seconds(row: Desktop) -> int:
     if row.status == Status.RUNNING and row.started_at:
         now = int((utc_now() - row.started_at).total_seconds())
     return row.ran_seconds + max(0, now)
+
+
+def snapshot(row: Snapshot) -> dict[str, Any]:
+    """A snapshot."""
+    return {
+        "id": row.id,
+        "desktopId": row.desktop_id,
+        "name": row.name,
+        "kind": row.kind,
+        "status": row.status,
+        "memory": row.memory,
+        "size": row.size,
+        "picture": f"/api/desktops/{row.desktop_id}/snapshots/{row.id}/picture",
+        "tier": row.tier,
+        "note": row.note,
+        "createdAt": time(row.created_at),
+    }
 
 
 def operation(row: Operation) -> dict[str, Any]:
