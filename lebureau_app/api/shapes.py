@@ -62,11 +62,12 @@ class SignedIn(Shape):
 
 
 class Workspace(Shape):
-    """A workspace, with the caller's role."""
+    """A workspace, with the caller's role; its idle desktops hibernate after so many seconds."""
 
     id: str
     name: str
     role: Literal["owner", "operator", "viewer"]
+    hibernate_after: int
     created_at: str
 
 
@@ -144,6 +145,14 @@ class Readiness(Shape):
     agent: Light
 
 
+class Storage(Shape):
+    """What a desktop occupies on disk, in bytes."""
+
+    disk: int
+    memory: int
+    snapshots: int
+
+
 class Desktop(Shape):
     """A desktop; memory and disk in bytes."""
 
@@ -158,6 +167,9 @@ class Desktop(Shape):
     readiness: Readiness
     provider: str
     image: str
+    origin: Literal["boot", "golden", "fork", "snapshot", "hibernation"]
+    origin_note: str | None
+    parent_id: str | None
     agent: str
     vcpus: int
     memory: int
@@ -169,8 +181,28 @@ class Desktop(Shape):
     created_at: str
     started_at: str | None
     last_active_at: str | None
+    hibernate_after: int | None
+    hibernates_at: str | None
+    awake_until: str | None
     running_seconds: int
+    storage: Storage
     usage: Usage
+
+
+class Snapshot(Shape):
+    """The kept state of a desktop; size in bytes."""
+
+    id: str
+    desktop_id: str
+    name: str
+    kind: Literal["manual", "automatic"]
+    status: Literal["creating", "ready", "failed", "deleting"]
+    memory: bool
+    size: int
+    picture: str | None
+    tier: str
+    note: str
+    created_at: str
 
 
 class Operation(Shape):

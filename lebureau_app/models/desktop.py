@@ -71,8 +71,11 @@ class Desktop(SQLModel, table=True):
         origin_note: Why it took the slow road, for a person; empty if it did not.
         hibernate_after: Idle seconds after which it hibernates; 0 never, None as the workspace
             says.
+        idle_after: The same with the workspace's rule filled in.
+        working: Whether a run of its agent waits or is under way.
         awake_until: Until then it does not hibernate by itself.
         parent_id: The desktop that it is a fork of.
+        born_of: The snapshot that its machine is made of; empty for one made of its image.
         storage: Bytes on disk: `{"disk", "memory", "snapshots"}`.
         ran_seconds: Running time of ended periods, in seconds.
         secrets: An envelope of the vault with the desktop's own secrets as JSON.
@@ -121,8 +124,11 @@ class Desktop(SQLModel, table=True):
     cost: Decimal = Field(default=Decimal(0), max_digits=14, decimal_places=6)
     ran_seconds: int = 0
     hibernate_after: int | None = None
+    idle_after: int = 0
+    working: bool = False
     awake_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     parent_id: str | None = Field(default=None, index=True)
+    born_of: str = ""
     storage: dict[str, int] = Field(default_factory=no_storage, sa_type=JSON)
     created_by: str = ""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

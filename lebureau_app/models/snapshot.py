@@ -33,6 +33,7 @@ class Snapshot(SQLModel, table=True):
         memory: Whether it holds the memory of a running desktop.
         size: What is kept for it alone.
         tier: The desktop's tier at that time; so are `vcpus`, `memory_size`, `disk_size`, `image`.
+        pictured: Whether there is a picture of it.
         note: What it was taken for, or why it failed, for a person.
     """
 
@@ -49,6 +50,7 @@ class Snapshot(SQLModel, table=True):
     memory_size: int = Field(sa_type=BigInteger)
     disk_size: int = Field(sa_type=BigInteger)
     image: str = ""
+    pictured: bool = False
     note: str = ""
     created_by: str = ""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

@@ -87,6 +87,7 @@ def spec_of(desktop: Desktop, authorized_key: str) -> MachineSpec:
         memory=desktop.memory,
         disk=desktop.disk,
         authorized_key=authorized_key,
+        snapshot=desktop.born_of,
     )
 
 
@@ -118,6 +119,18 @@ async def note(desktop_id: str, **columns: Any) -> Desktop | None:
             return None
         apply(session, desktop, columns)
         return desktop
+
+
+async def hibernated(desktop_id: str) -> None:
+    """Write down that a desktop hibernates; what its agent is at goes on when it wakes."""
+    await note(
+        desktop_id,
+        status=Status.HIBERNATED,
+        desired_status=Status.HIBERNATED,
+        readiness=lights(),
+        activity="",
+        boot="",
+    )
 
 
 def apply(session: AsyncSession, desktop: Desktop, columns: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from lebureau_app.models import (
     utc_now,
 )
 from lebureau_app.providers.base import Host
+from lebureau_app.services.idleness import hibernates_at
 from lebureau_app.services.tiers import Tier
 
 
@@ -50,7 +51,13 @@ def user(row: User) -> dict[str, Any]:
 
 def workspace(row: Workspace, role: str) -> dict[str, Any]:
     """A workspace, with the caller's role in it."""
-    return {"id": row.id, "name": row.name, "role": role, "createdAt": time(row.created_at)}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "role": role,
+        "hibernateAfter": row.hibernate_after,
+        "createdAt": time(row.created_at),
+    }
 
 
 def session(row: Session, current: bool) -> dict[str, Any]:
@@ -94,6 +101,9 @@ def desktop(row: Desktop) -> dict[str, Any]:
         "readiness": {channel: light["state"] for channel, light in row.readiness.items()},
         "provider": row.provider,
         "image": row.image,
+        "origin": row.origin,
+        "originNote": row.origin_note or None,
+        "parentId": row.parent_id,
         "agent": row.agent,
         "vcpus": row.vcpus,
         "memory": row.memory,
@@ -105,7 +115,11 @@ def desktop(row: Desktop) -> dict[str, Any]:
         "createdAt": time(row.created_at),
         "startedAt": time(row.started_at),
         "lastActiveAt": time(row.last_active_at),
+        "hibernateAfter": row.hibernate_after,
+        "hibernatesAt": time(hibernates_at(row)),
+        "awakeUntil": time(row.awake_until),
         "runningSeconds": running_seconds(row),
+        "storage": row.storage,
         "usage": usage(row.input_tokens, row.output_tokens, row.cost),
     }
 
@@ -119,7 +133,8 @@ def running_seconds(row: Desktop) -> int:
 
 
 def snapshot(row: Snapshot) -> dict[str, Any]:
-    """A snapshot."""
+    """The kept state of a desktop."""
+    path = f"/api/desktops/{row.desktop_id}/snapshots/{row.id}/picture"
     return {
         "id": row.id,
         "desktopId": row.desktop_id,
@@ -128,7 +143,7 @@ def snapshot(row: Snapshot) -> dict[str, Any]:
         "status": row.status,
         "memory": row.memory,
         "size": row.size,
-        "picture": f"/api/desktops/{row.desktop_id}/snapshots/{row.id}/picture",
+        "picture": path if row.pictured else None,
         "tier": row.tier,
         "note": row.note,
         "createdAt": time(row.created_at),

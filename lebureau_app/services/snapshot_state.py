@@ -9,8 +9,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from lebureau_app import db
 from lebureau_app.models import (
     Desktop,
-    Operation,
-    OperationStatus,
     Picture,
     Snapshot,
     SnapshotKind,
@@ -80,6 +78,17 @@ async def keep_picture(owner_id: str, png: bytes) -> None:
         picture = await session.get(Picture, owner_id) or Picture(owner_id=owner_id, png=png)
         picture.png, picture.taken_at = png, utc_now()
         session.add(picture)
+        snapshot = await session.get(Snapshot, owner_id)
+        if snapshot is not None:
+            apply(session, snapshot, {"pictured": True})
+
+
+async def forget_picture(owner_id: str) -> None:
+    """Remove the picture of a desktop that is gone."""
+    async with db.writing() as session:
+        picture = await session.get(Picture, owner_id)
+        if picture is not None:
+            await session.delete(picture)
 
 
 async def picture_of(owner_id: str) -> bytes | None:
@@ -102,18 +111,15 @@ async def used_up() -> list[Snapshot]:
 async def _unborn(session: AsyncSession, fork: Snapshot) -> bool:
     """Whether a living child of this fork has not got its own identity yet."""
     query = select(Desktop.id).where(
-        Operation.desktop_id == Desktop.id,
-        Operation.kind == "create",
-        col(Operation.params)["snapshot"].as_string() == fork.id,
-        Operation.status != OperationStatus.DONE,
-        Desktop.status != Status.DESTROYED,
-        Desktop.identified == "",
+        Desktop.born_of == fork.id, Desktop.status != Status.DESTROYED, Desktop.identified == ""
     )
     return (await session.exec(query.limit(1))).first() is not None
 
 
 def emit(session: AsyncSession, kind: str, snapshot: Snapshot) -> None:
-    """Write an event that carries the snapshot as it is now."""
+    """Write an event that carries the snapshot as it is now; those of forks are nobody's matter."""
+    if snapshot.kind == SnapshotKind.FORK:
+        return
     events.emit(
         session,
         kind,

@@ -12,7 +12,8 @@ FIELDS = {
     *("id", "name", "workspaceId", "tier", "status", "task", "statusMessage", "progress"),
     *("readiness", "provider", "image", "agent", "vcpus", "memory", "disk", "activity"),
     *("needsAttention", "labels", "createdAt", "startedAt", "lastActiveAt", "runningSeconds"),
-    *("usage", "providerKeys"),
+    *("usage", "providerKeys", "origin", "originNote", "parentId", "hibernateAfter"),
+    *("hibernatesAt", "awakeUntil", "storage"),
 }
 
 
