@@ -153,6 +153,14 @@ class DesktopBusy(Conflict):
     hint = "Wait until it is done, or cancel it."
 
 
+class TooManySnapshots(Conflict):
+    """The desktop has as many snapshots as one may have."""
+
+    code = "too_many_snapshots"
+    message = "This desktop has as many snapshots as one may have."
+    hint = "Delete one that is no longer needed."
+
+
 class ChannelNotReady(Conflict):
     """A channel of the desktop does not answer yet."""
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, or_
@@ -14,25 +15,37 @@ from lebureau_app import db
 from lebureau_app.errors import (
     Conflict,
     DesktopBusy,
-    DesktopDestroyed,
     DesktopNotRunning,
     Invalid,
     NameTaken,
+    TooManySnapshots,
 )
 from lebureau_app.models import (
     CHANNELS,
     Desktop,
     Light,
-    Operation,
     ProviderKey,
     Role,
     Status,
     Task,
+    Workspace,
+    utc_now,
 )
-from lebureau_app.services import desktop_state, hosts, images, operations, present, tiers
+from lebureau_app.providers.base import Hibernate
+from lebureau_app.services import (
+    desktop_state,
+    hosts,
+    images,
+    intents,
+    operations,
+    present,
+    snapshots,
+    tiers,
+)
 from lebureau_app.services.access import Caller, visible
 from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
+from lebureau_app.services.tiers import Tier
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _MOST_LABELS = 32
@@ -66,12 +79,19 @@ class NewDesktop:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a caller wants to be different; UNSET leaves a thing as it is."""
+    """What a caller wants to be different; UNSET leaves a thing as it is.
+
+    Attributes:
+        snapshot: Take a snapshot before the tier changes, to go back to.
+        hibernate_after: Idle seconds; 0 never, None as the workspace says.
+    """
 
     name: str = UNSET
     labels: Mapping[str, str] = UNSET
     tier: str = UNSET
+    snapshot: bool = False
     provider_keys: list[str] | None = UNSET
+    hibernate_after: int | None = UNSET
 
 
 # Reading
@@ -191,6 +211,7 @@ async def create(caller: Caller, new: NewDesktop) -> Desktop:
         async with db.writing() as session:
             await _check_provider_keys(session, workspace_id, new.provider_keys)
             desktop.name = new.name or await _free_name(session, workspace_id)
+            await _follow_rule(session, desktop)
             session.add(desktop)
             await session.flush()
             operations.enqueue(session, desktop, "create", caller.email)
@@ -202,17 +223,20 @@ async def create(caller: Caller, new: NewDesktop) -> Desktop:
 
 
 async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
-    """Rename, relabel, choose provider keys, and while stopped, another tier.
+    """Rename, relabel, choose provider keys, when to hibernate, and while stopped, another tier.
 
     Raises:
         Invalid: A value is wrong; `fields` says which.
         NameTaken: A living desktop of the workspace has that name.
         Conflict: The tier of a desktop that is not stopped.
+        TooManySnapshots: There is no room for the snapshot before it.
     """
     caller.need_scope("write")
+    tier = None if changes.tier is UNSET else tiers.tier(changes.tier)
+    if tier and changes.snapshot:
+        await snapshots.refuse_without_room(await get(caller, desktop_id))
     try:
-        async with db.writing() as session:
-            desktop = await _find_to_change(session, caller, desktop_id)
+        async with intents.changing(caller, desktop_id) as (session, desktop):
             if changes.name is not UNSET:
                 _check_name(changes.name)
                 desktop.name = changes.name
@@ -222,41 +246,52 @@ async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
             if changes.provider_keys is not UNSET:
                 await _check_provider_keys(session, desktop.workspace_id, changes.provider_keys)
                 desktop.provider_keys = changes.provider_keys
-            if changes.tier is not UNSET and changes.tier != desktop.tier:
-                _retier(session, desktop, changes.tier, caller)
-            _updated(session, desktop)
+            if changes.hibernate_after is not UNSET:
+                desktop.hibernate_after = changes.hibernate_after
+                desktop.last_active_at = utc_now()
+                await _follow_rule(session, desktop)
+            if tier and tier.id != desktop.tier:
+                await _retier(session, desktop, tier, caller, snapshot=changes.snapshot)
+            intents.updated(session, desktop)
             await session.flush()
     except IntegrityError as error:
         raise _name_taken() from error
     if changes.provider_keys is not UNSET:
         live().keys_changed(desktop.workspace_id)
-    live().wake()
     return desktop
 
 
-async def start(caller: Caller, desktop_id: str) -> Desktop:
-    """Have a desktop run. One that runs, or is about to, is left alone."""
-    async with _changing(caller, desktop_id) as (session, desktop):
+async def start(caller: Caller, desktop_id: str, *, cold: bool = False) -> Desktop:
+    """Have a desktop run. One that runs, or is about to, is left alone.
+
+    Args:
+        caller: Who wants it; an operator.
+        desktop_id: Which desktop.
+        cold: Boot, and give up the memory that a hibernated one has kept.
+    """
+    async with intents.changing(caller, desktop_id) as (session, desktop):
         pending = await operations.pending(session, desktop_id)
-        last = pending[-1].kind if pending else None
-        if last in ("create", "start", "restart"):
+        intents.refuse_if_going(pending)
+        last = intents.deciding(pending)
+        if last and last.kind == "start" and cold:
+            last.params = {**last.params, "cold": True}
+            session.add(last)
+        if last and last.kind in ("create", "start", "restart"):
             return desktop
-        if last == "destroy":
-            raise _going()
         if last is None and desktop.status == Status.RUNNING:
             return desktop
         desktop.desired_status = Status.RUNNING
-        _enqueue(session, desktop, "start", Task.STARTING, caller, first=not pending)
+        params = {"cold": True} if cold else None
+        intents.enqueue(session, desktop, "start", caller.email, params, first=not pending)
     return desktop
 
 
 async def stop(caller: Caller, desktop_id: str, *, force: bool = False) -> Desktop:
-    """Have a desktop shut down, or with `force` pull its plug."""
-    async with _changing(caller, desktop_id) as (session, desktop):
+    """Have a desktop shut down, or with `force` pull its plug; snapshots are taken before."""
+    async with intents.changing(caller, desktop_id) as (session, desktop):
         pending = await operations.pending(session, desktop_id)
-        last = pending[-1] if pending else None
-        if last and last.kind == "destroy":
-            raise _going()
+        intents.refuse_if_going(pending)
+        last = intents.deciding(pending)
         if last and last.kind == "stop":
             if force and not last.params.get("force"):
                 last.params = {**last.params, "force": True}
@@ -265,8 +300,9 @@ async def stop(caller: Caller, desktop_id: str, *, force: bool = False) -> Deskt
         if last is None and desktop.status in (Status.STOPPED, Status.HIBERNATED):
             return desktop
         desktop.desired_status = Status.STOPPED
-        _supersede(session, pending)
-        _enqueue(session, desktop, "stop", Task.STOPPING, caller, params={"force": force})
+        moot = [each for each in pending if each.kind not in ("snapshot", "fork")]
+        intents.supersede(session, moot)
+        intents.enqueue(session, desktop, "stop", caller.email, {"force": force})
     return desktop
 
 
@@ -277,7 +313,7 @@ async def restart(caller: Caller, desktop_id: str) -> Desktop:
         DesktopNotRunning: It is not running.
         DesktopBusy: Something else is being done to it.
     """
-    async with _changing(caller, desktop_id) as (session, desktop):
+    async with intents.changing(caller, desktop_id) as (session, desktop):
         pending = await operations.pending(session, desktop_id)
         if pending and pending[-1].kind == "restart":
             return desktop
@@ -286,19 +322,64 @@ async def restart(caller: Caller, desktop_id: str) -> Desktop:
         if desktop.status not in (Status.RUNNING, Status.ERROR):
             raise DesktopNotRunning
         desktop.desired_status = Status.RUNNING
-        _enqueue(session, desktop, "restart", Task.RESTARTING, caller)
+        intents.enqueue(session, desktop, "restart", caller.email)
+    return desktop
+
+
+async def hibernate(caller: Caller, desktop_id: str) -> Desktop:
+    """Have a running desktop give its memory back and keep what is in it, a run of its agent too.
+
+    Raises:
+        DesktopNotRunning: It is not running.
+        DesktopBusy: Something else is being done to it.
+        Conflict: The provider cannot do that.
+    """
+    hosts.need(Hibernate, "hibernate")
+    async with intents.changing(caller, desktop_id) as (session, desktop):
+        pending = await operations.pending(session, desktop_id)
+        intents.refuse_if_going(pending)
+        last = intents.deciding(pending)
+        if last and last.kind == "hibernate":
+            return desktop
+        if last:
+            raise DesktopBusy
+        if desktop.status == Status.HIBERNATED:
+            return desktop
+        if desktop.status != Status.RUNNING:
+            raise DesktopNotRunning
+        desktop.desired_status = Status.HIBERNATED
+        intents.enqueue(session, desktop, "hibernate", caller.email, first=not pending)
+    return desktop
+
+
+async def keep_awake(caller: Caller, desktop_id: str, seconds: int) -> Desktop:
+    """Let a running desktop not hibernate by itself for a while; one that is about to, stays.
+
+    Raises:
+        DesktopNotRunning: It is not running.
+    """
+    async with intents.changing(caller, desktop_id) as (session, desktop):
+        if desktop.status != Status.RUNNING:
+            raise DesktopNotRunning
+        pending = await operations.pending(session, desktop_id)
+        last = intents.deciding(pending)
+        if last and last.kind == "hibernate":
+            intents.supersede(session, [last])
+            desktop.desired_status = Status.RUNNING
+        desktop.awake_until = utc_now() + timedelta(seconds=seconds)
+        intents.updated(session, desktop)
     return desktop
 
 
 async def destroy(caller: Caller, desktop_id: str) -> Desktop:
     """Remove a desktop with its disk. What was said stays readable."""
-    async with _changing(caller, desktop_id) as (session, desktop):
+    async with intents.changing(caller, desktop_id) as (session, desktop):
         pending = await operations.pending(session, desktop_id)
         if pending and pending[-1].kind == "destroy":
             return desktop
         desktop.desired_status = Status.DESTROYED
-        _supersede(session, pending)
-        _enqueue(session, desktop, "destroy", Task.DESTROYING, caller)
+        intents.supersede(session, pending)
+        intents.enqueue(session, desktop, "destroy", caller.email)
     return desktop
 
 
@@ -308,76 +389,23 @@ async def cancel(caller: Caller, desktop_id: str) -> Desktop:
     Raises:
         Conflict: It is being destroyed, which cannot be taken back.
     """
-    async with _changing(caller, desktop_id) as (session, desktop):
+    async with intents.changing(caller, desktop_id) as (session, desktop):
         pending = await operations.pending(session, desktop_id)
         if any(each.kind == "destroy" for each in pending):
             raise Conflict(
                 "A desktop that is being destroyed cannot be taken back.",
                 hint="Create a new one; the conversation is kept.",
             )
-        _supersede(session, pending)
+        intents.supersede(session, pending)
     return desktop
 
 
 # Private
 
 
-class _changing:
-    """A transaction on one living desktop that the caller may operate; wakes the engine after."""
-
-    def __init__(self, caller: Caller, desktop_id: str) -> None:
-        self._caller = caller
-        self._desktop_id = desktop_id
-        self._writing = db.writing()
-
-    async def __aenter__(self) -> tuple[AsyncSession, Desktop]:
-        self._caller.need_scope("write")
-        session = await self._writing.__aenter__()
-        try:
-            return session, await _find_to_change(session, self._caller, self._desktop_id)
-        except BaseException as error:
-            await self._writing.__aexit__(type(error), error, error.__traceback__)
-            raise
-
-    async def __aexit__(self, *error: Any) -> None:
-        await self._writing.__aexit__(*error)
-        if error[0] is None:
-            live().wake()
-
-
-async def _find_to_change(session: AsyncSession, caller: Caller, desktop_id: str) -> Desktop:
-    desktop = await desktop_state.find(session, caller, desktop_id)
-    caller.need_role(desktop.workspace_id, Role.OPERATOR)
-    if desktop.status == Status.DESTROYED:
-        raise DesktopDestroyed
-    return desktop
-
-
-def _enqueue(
-    session: AsyncSession,
-    desktop: Desktop,
-    kind: str,
-    task: Task,
-    caller: Caller,
-    *,
-    params: dict[str, Any] | None = None,
-    first: bool = True,
+async def _retier(
+    session: AsyncSession, desktop: Desktop, tier: Tier, caller: Caller, *, snapshot: bool
 ) -> None:
-    operations.enqueue(session, desktop, kind, caller.email, params)
-    if first:
-        desktop.task = task
-        desktop.status_message = None
-    _updated(session, desktop)
-
-
-def _supersede(session: AsyncSession, pending: list[Operation]) -> None:
-    for operation in pending:
-        operation.cancel = True
-        session.add(operation)
-
-
-def _retier(session: AsyncSession, desktop: Desktop, tier_id: str, caller: Caller) -> None:
-    tier = tiers.tier(tier_id)
     if desktop.status != Status.STOPPED or desktop.task:
         raise Conflict(
             "The tier can be changed only while the desktop is stopped.",
@@ -388,9 +416,23 @@ def _retier(session: AsyncSession, desktop: Desktop, tier_id: str, caller: Calle
             "A disk cannot shrink.",
             fields={"tier": f"{tier.name} has a smaller disk than this desktop already has."},
         )
+    params = {}
+    if snapshot:
+        note = f"Before changing the tier to {tier.name}"
+        undo = await snapshots.keep_automatically(session, desktop, note, caller)
+        if undo is None:
+            raise TooManySnapshots
+        params = {"snapshot": undo.id}
     desktop.tier = tier.id
     desktop.vcpus, desktop.memory, desktop.disk = tier.vcpus, tier.memory, tier.disk
-    _enqueue(session, desktop, "reconfigure", Task.RECONFIGURING, caller)
+    intents.enqueue(session, desktop, "reconfigure", caller.email, params, first=False)
+
+
+async def _follow_rule(session: AsyncSession, desktop: Desktop) -> None:
+    """Have a desktop hibernate as it is told, or else as its workspace is."""
+    workspace = await session.get_one(Workspace, desktop.workspace_id)
+    own = desktop.hibernate_after
+    desktop.idle_after = workspace.hibernate_after if own is None else own
 
 
 def _check_values(new: NewDesktop) -> None:
@@ -470,18 +512,7 @@ def _explained(desktop: Desktop, channel: str) -> dict[str, Any]:
     return {"channel": channel, "state": state, "reason": reason, "nextStep": NEXT_STEPS[state]}
 
 
-def _updated(session: AsyncSession, desktop: Desktop) -> None:
-    session.add(desktop)
-    desktop_state.emit(session, "desktop.updated", desktop)
-
-
 def _name_taken() -> NameTaken:
     return NameTaken(
         "A desktop of this workspace has that name.", fields={"name": "Choose another."}
-    )
-
-
-def _going() -> Conflict:
-    return Conflict(
-        "This desktop is being destroyed.", hint="Create a new one; the conversation is kept."
     )
