@@ -12,7 +12,7 @@ import platform
 import re
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +31,12 @@ _STUB = bytes.fromhex(
     "e6f4"  # out 0xf4, al
     "f4"  # hlt
 )
+_TRANSLATED = 256
+"""MiB of translated guest code that software emulation keeps: by itself it takes a gigabyte."""
+
 _KVM = ("-accel", "kvm", "-cpu", "host")
-_TCG = ("-accel", "tcg,thread=multi", "-cpu", "max,la57=off")
+_TCG = ("-accel", f"tcg,thread=multi,tb-size={_TRANSLATED}", "-cpu", "max,la57=off")
+_OWN = 192 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,23 @@ class Accelerator:
         name: `kvm` or `tcg`.
         version: Major and minor version of QEMU.
         note: For a person: why there is no KVM, or what is wrong with this QEMU; may be empty.
+        release: The whole version, as QEMU and its packager tell it.
     """
 
     name: Literal["kvm", "tcg"]
     version: tuple[int, int]
     note: str = ""
+    release: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The accelerator and CPU options of QEMU."""
         return _KVM if self.name == "kvm" else _TCG
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that QEMU itself may come to use beyond the guest's memory."""
+        return _OWN if self.name == "kvm" else _OWN + (_TRANSLATED << 20)
 
     @property
     def machine_type(self) -> str:
@@ -78,12 +89,12 @@ async def detect(binary: str, cache: Path) -> Accelerator:
 
 
 def _detect(binary: str, cache: Path) -> Accelerator:
-    version = qemu_version(binary)
+    release = qemu_release(binary)
     usable = os.access(KVM_DEVICE, os.R_OK | os.W_OK)
-    key = f"QEMU {version}, Linux {platform.release()}, kvm {KVM_DEVICE.exists()} {usable}"
+    key = f"QEMU {release}, Linux {platform.release()}, kvm {KVM_DEVICE.exists()} {usable}"
     known = _read(cache, key)
     if known is None:
-        known = probe(binary, version)
+        known = replace(probe(binary, _numbers(release)), release=release)
         cache.write_text(json.dumps({"key": key, **asdict(known)}))
     return known
 
@@ -94,7 +105,7 @@ def _read(cache: Path, key: str) -> Accelerator | None:
         if kept["key"] != key:
             return None
         major, minor = kept["version"]
-        return Accelerator(kept["name"], (major, minor), kept["note"])
+        return Accelerator(kept["name"], (major, minor), kept["note"], kept["release"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -105,15 +116,29 @@ def qemu_version(binary: str) -> tuple[int, int]:
     Raises:
         ProviderError: There is no QEMU by this name, or it does not say its version.
     """
+    return _numbers(qemu_release(binary))
+
+
+def qemu_release(binary: str) -> str:
+    """The whole version of QEMU, such as `10.0.2 (Debian 1:10.0.2+ds-2)`.
+
+    Raises:
+        ProviderError: There is no QEMU by this name, or it does not say its version.
+    """
     hint = "Run `lebureau doctor`: it names the packages that are missing."
     try:
         answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProviderError(f"QEMU cannot be run: {error}.", hint=hint) from error
-    found = re.search(r"version (\d+)\.(\d+)", answer.stdout)
+    found = re.search(r"version (\d+\.\d+.*)", answer.stdout)
     if not found:
         raise ProviderError(f"{binary} does not tell its version.", hint=hint)
-    return int(found[1]), int(found[2])
+    return found[1].strip()
+
+
+def _numbers(release: str) -> tuple[int, int]:
+    major, minor, *_ = re.findall(r"\d+", release)
+    return int(major), int(minor)
 
 
 def probe(binary: str, version: tuple[int, int], timeout: float = PROBE_SECONDS) -> Accelerator:

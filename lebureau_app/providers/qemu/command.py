@@ -5,6 +5,7 @@ import re
 
 from lebureau_app.errors import ProviderError
 from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.beginning import Beginning
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 
@@ -26,6 +27,8 @@ _SANDBOX = "on,obsolete=deny,resourcecontrol=deny"
 """`spawn` and `elevateprivileges` stay allowed: guestfwd forks, and calls setsid(2), for socat."""
 
 _MIB = 1 << 20
+_RAM = "pc.ram"
+"""The name of the memory, the same for every machine: a kept memory is found by it."""
 
 
 def compose(
@@ -34,6 +37,7 @@ def compose(
     image: Image,
     boot: Boot,
     accelerator: Accelerator,
+    beginning: Beginning,
     *,
     binary: str,
     socat: str,
@@ -47,6 +51,7 @@ def compose(
         image: What it boots from.
         boot: This boot, with its ports.
         accelerator: How guests run here.
+        beginning: What it begins from; a memory is loaded by the monitor afterwards.
         binary: QEMU's system emulator.
         socat: The program that connects the guest's way out with the egress socket.
         monitor_fd: A listening Unix socket for the monitor, inherited by QEMU.
@@ -60,8 +65,9 @@ def compose(
     return [
         *(binary, "-name", f"guest={identity.desktop_id}", "-uuid", identity.uuid),
         *accelerator.arguments,
-        *("-machine", identity.machine_type, "-smp", str(identity.vcpus)),
-        *("-m", f"size={identity.memory // _MIB}M"),
+        *("-machine", f"{identity.machine_type},memory-backend={_RAM}"),
+        *("-smp", str(identity.vcpus)),
+        *_memory(machine, identity, beginning),
         *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
         *("-sandbox", _SANDBOX),
         *("-action", "shutdown=pause,panic=pause,reboot=reset"),
@@ -73,6 +79,24 @@ def compose(
         *_credential("lebureau.authorized_key", identity.authorized_key),
         *_credential("lebureau.hostname", identity.name),
     ]
+
+
+def _memory(machine: MachineFolder, identity: Identity, beginning: Beginning) -> list[str]:
+    """The guest's memory: its own, or a golden machine's until it writes to it.
+
+    A golden machine's file is opened for reading only, and its pages are copied before they are
+    written to: nothing that a guest does, discards included, can reach the file.
+    """
+    size = f"{identity.memory // _MIB}M"
+    if identity.golden:
+        backend = f"memory-backend-file,mem-path={_safe(machine.ram)},share=on"
+    elif beginning.memory and beginning.memory.ram:
+        ram = _safe(beginning.memory.ram)
+        backend = f"memory-backend-file,mem-path={ram},share=off,readonly=on,rom=off"
+    else:
+        backend = "memory-backend-ram"
+    waiting = ["-incoming", "defer", "-S"] if beginning.memory else []
+    return ["-object", f"{backend},id={_RAM},size={size}", "-m", f"size={size}", *waiting]
 
 
 def _boot(image: Image) -> list[str]:

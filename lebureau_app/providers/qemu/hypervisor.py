@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 from qemu.qmp import QMPClient
 
 from lebureau_app.errors import NotYet, ProviderError, UnknownMachine
-from lebureau_app.providers.base import Machine, Power
-from lebureau_app.providers.qemu import processes, qmp
+from lebureau_app.providers.base import Machine, Origin, Power
+from lebureau_app.providers.qemu import migration, processes, qmp
 from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory, NotResumed
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
@@ -23,16 +25,22 @@ from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 MONITOR_SECONDS = 3.0
 START_SECONDS = 30.0
 QUIT_SECONDS = 5.0
+MAP_SECONDS = 30.0
+LOAD_SECONDS = 300.0
+KEEP_SECONDS = 60.0
 START_ATTEMPTS = 5
 
 STOPPED_BY_US = "Stopped by Le Bureau."
 GUEST_SHUT_DOWN = "The guest shut down."
 HOST_RESTARTED = "The host was restarted."
+START_INTERRUPTED = "Its start was interrupted."
+KEPT_AS_GOLDEN = "Its memory has been kept as a golden one."
 _BROKEN_STATES = {
     "guest-panicked": "The guest's kernel panicked.",
     "internal-error": "QEMU met an internal error and halted the machine.",
     "io-error": "The machine was halted by a disk error; the host's disk may be full.",
 }
+_HALTED_STATES = {"inmigrate", "paused", "postmigrate", "prelaunch"}
 
 
 class Hypervisor:
@@ -56,28 +64,91 @@ class Hypervisor:
             return self._view(boot.outcome, boot.reason)
         return await self._follow(boot)
 
-    async def start(self, image: Image, accelerator: Accelerator, binary: str) -> None:
+    async def start(
+        self, image: Image, accelerator: Accelerator, beginning: Beginning, binary: str
+    ) -> None:
         """Start QEMU, with other ports where somebody was faster.
+
+        With a memory to resume it waits until `resume` is called.
 
         Args:
             image: What the machine boots from.
             accelerator: How guests run here.
+            beginning: What this boot begins from.
             binary: QEMU's system emulator.
 
         Raises:
-            ProviderError: It did not start; its last words say why.
+            NotResumed: It did not start to resume a memory; its last words say why.
+            ProviderError: It did not start to boot, likewise.
         """
         self._machine.make_run_folder()
         said = ""
         for _ in range(START_ATTEMPTS):
-            boot = Boot(uuid4().hex, _free_ports(), host_boot=_host_boot())
-            said = await self._try_start(boot, image, accelerator, binary)
+            boot = Boot(
+                id=uuid4().hex,
+                ports=_free_ports(),
+                host_boot=_host_boot(),
+                origin=beginning.origin,
+                note=beginning.note,
+                settled=beginning.origin is Origin.BOOT,
+            )
+            said = await self._try_start(boot, image, accelerator, beginning, binary)
             if not said:
                 return
             self._machine.write_boot(boot.ended(Power.FAILED, f"QEMU did not start: {said}"))
             if "host forwarding rule" not in said:
                 break
+        if beginning.memory:
+            raise NotResumed(f"QEMU did not start: {said}")
         raise ProviderError(f"QEMU did not start: {said}")
+
+    async def resume(self, origin: Origin, memory: KeptMemory) -> None:
+        """Load the memory into the QEMU that was started for it, and let the guest go on.
+
+        The memory of a hibernated machine is taken out of use right before the guest goes on: who
+        is killed earlier wakes it again, and who is killed later has lost power like any machine.
+
+        Raises:
+            NotResumed: QEMU did not take the memory, and has been ended; the memory is kept.
+            NotYet: It has the memory, and does not answer any more.
+        """
+        try:
+            async with self._proved_monitor(MAP_SECONDS if memory.ram else LOAD_SECONDS) as monitor:
+                await migration.load(monitor, memory)
+                if origin is Origin.HIBERNATION:
+                    await asyncio.to_thread(self._machine.use_hibernation)
+                await monitor.execute("cont")
+        except (migration.Failed, qmp.Absent, qmp.Silent) as error:
+            if origin is Origin.HIBERNATION and not self._machine.is_hibernated():
+                raise NotYet(f"QEMU has the memory, and does not answer: {error}") from error
+            await self._give_up(error)
+        except qmp.Stranger as error:
+            raise UnknownMachine(str(error)) from error
+        await asyncio.to_thread(self._machine.forget_used_hibernation)
+
+    async def freeze(self) -> None:
+        """Halt the guest for good, write the state of its devices down, and end QEMU.
+
+        Its memory is a file by itself, which QEMU leaves as it is (`x-ignore-shared`).
+
+        Raises:
+            ProviderError: QEMU could not write the state; the machine goes on.
+        """
+        async with self._conversation(KEEP_SECONDS) as monitor:
+            await monitor.execute("stop")
+            try:
+                await migration.save_devices(monitor, self._machine.state)
+            except migration.Failed as error:
+                await monitor.execute("cont")
+                raise ProviderError(f"QEMU could not keep the machine's state: {error}") from error
+        await self.end()
+        self._conclude(Power.STOPPED, KEPT_AS_GOLDEN)
+
+    def settle(self) -> None:
+        """Take note that the guest has its identity."""
+        self._machine.drop_pending()
+        if (boot := self._machine.boot()) and not boot.settled:
+            self._machine.write_boot(replace(boot, settled=True))
 
     async def press_power_button(self) -> None:
         """Ask the guest to shut down."""
@@ -97,7 +168,8 @@ class Hypervisor:
         async with self._conversation() as monitor:
             await monitor.execute("system_reset")
         if boot := self._machine.boot():
-            self._machine.write_boot(replace(boot, id=uuid4().hex, asked=False))
+            again = {"origin": Origin.BOOT, "note": "", "settled": True}
+            self._machine.write_boot(replace(boot, id=uuid4().hex, asked=False, **again))
 
     async def end(self) -> None:
         """End QEMU: by its monitor, or else by killing the process that provably is this machine.
@@ -120,7 +192,12 @@ class Hypervisor:
         self._machine.remove_sockets()
 
     async def _try_start(
-        self, boot: Boot, image: Image, accelerator: Accelerator, binary: str
+        self,
+        boot: Boot,
+        image: Image,
+        accelerator: Accelerator,
+        beginning: Beginning,
+        binary: str,
     ) -> str:
         """Start QEMU once and wait until its monitor says that it is this machine.
 
@@ -135,6 +212,7 @@ class Hypervisor:
                 image,
                 boot,
                 accelerator,
+                beginning,
                 binary=binary,
                 socat=shutil.which("socat") or "/usr/bin/socat",
                 monitor_fd=monitor.fileno(),
@@ -154,19 +232,37 @@ class Hypervisor:
         try:
             async with self._proved_monitor(MONITOR_SECONDS) as monitor:
                 answer = await monitor.execute("query-status")
+                state = str(answer["status"]) if isinstance(answer, dict) else ""
+                if state in _HALTED_STATES and not self._machine.waits():
+                    await monitor.execute("cont")
         except qmp.Stranger as error:
             return self._view(Power.UNKNOWN, str(error), boot.id)
         except (qmp.Absent, qmp.Silent) as error:
             if await asyncio.to_thread(processes.is_alive, self._identity.uuid):
                 return self._view(Power.UNKNOWN, f"QEMU does not answer: {error}", boot.id)
             return self._conclude(*self._post_mortem(boot))
-        state = str(answer["status"]) if isinstance(answer, dict) else ""
+        if state in _HALTED_STATES and self._machine.waits():
+            await self.end()
+            return self._conclude(Power.STOPPED, START_INTERRUPTED)
         if state == "shutdown":
             await self.end()
             return self._conclude(Power.STOPPED, STOPPED_BY_US if boot.asked else GUEST_SHUT_DOWN)
         if state in _BROKEN_STATES:
             return self._conclude(Power.FAILED, _BROKEN_STATES[state])
-        return self._view(Power.RUNNING, boot=boot.id)
+        return replace(
+            self._view(Power.RUNNING, boot=boot.id),
+            origin=boot.origin,
+            note=boot.note,
+            settled=boot.settled,
+        )
+
+    async def _give_up(self, error: Exception) -> NoReturn:
+        """End a QEMU that could not go on with a memory."""
+        await self.end()
+        boot = self._machine.boot()
+        said = (boot and self._machine.last_words(boot)) or str(error)
+        self._conclude(Power.STOPPED, f"Its memory could not be resumed: {said}")
+        raise NotResumed(said) from error
 
     def _post_mortem(self, boot: Boot) -> tuple[Power, str]:
         """How a boot ended whose process is gone."""
@@ -189,6 +285,8 @@ class Hypervisor:
             self._machine.write_boot(replace(boot, asked=True))
 
     def _view(self, power: Power, reason: str = "", boot: str = "") -> Machine:
+        if power in (Power.STOPPED, Power.FAILED) and self._machine.is_hibernated():
+            power = Power.HIBERNATED
         return Machine(self._identity.desktop_id, self._identity.uuid, power, reason, boot)
 
     def _proved_monitor(self, timeout: float) -> AbstractAsyncContextManager[QMPClient]:
@@ -197,10 +295,10 @@ class Hypervisor:
         )
 
     @asynccontextmanager
-    async def _conversation(self) -> AsyncIterator[QMPClient]:
+    async def _conversation(self, timeout: float = MONITOR_SECONDS) -> AsyncIterator[QMPClient]:
         """Speak with the monitor; its troubles become errors of the provider."""
         try:
-            async with self._proved_monitor(MONITOR_SECONDS) as monitor:
+            async with self._proved_monitor(timeout) as monitor:
                 yield monitor
         except (qmp.Absent, qmp.Silent) as error:
             raise NotYet(f"QEMU does not answer: {error}") from error

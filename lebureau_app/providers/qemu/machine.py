@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lebureau_app.errors import ProviderError, UnknownMachine
-from lebureau_app.providers.base import Power
+from lebureau_app.providers.base import Origin, Power
 from lebureau_app.settings import Settings
 
 LOG_LIMIT = 8 << 20
@@ -49,6 +49,7 @@ class Identity:
 
     Attributes:
         machine_type: QEMU's versioned machine type, kept from creation.
+        golden: It is made to be kept as a golden machine: its memory is a file.
     """
 
     desktop_id: str
@@ -60,6 +61,7 @@ class Identity:
     disk: int
     authorized_key: str
     machine_type: str
+    golden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Boot:
         asked: Le Bureau has asked the machine to stop.
         outcome: How it ended; None while it has not.
         reason: Why it ended, for a person.
+        origin: What it began from.
+        note: Why it took the slow road, for a person; empty if it did not.
+        settled: The guest has its identity since its memory was resumed, or none was.
     """
 
     id: str
@@ -81,10 +86,28 @@ class Boot:
     asked: bool = False
     outcome: Power | None = None
     reason: str = ""
+    origin: Origin = Origin.BOOT
+    note: str = ""
+    settled: bool = True
 
     def ended(self, outcome: Power, reason: str) -> Self:
         """This boot, over."""
         return replace(self, outcome=outcome, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a machine is to begin from until it is settled: written by whoever made its disk so.
+
+    Attributes:
+        origin: `golden`, `fork` or `snapshot`.
+        source: Name of the golden machine's folder, or id of the snapshot.
+        cold: The memory has been given up: it boots from the disk that belongs to it.
+    """
+
+    origin: Origin
+    source: str
+    cold: bool = False
 
 
 class MachineFolder:
@@ -105,6 +128,26 @@ class MachineFolder:
     def disk(self) -> Path:
         """The overlay."""
         return self.path / "disk.qcow2"
+
+    @property
+    def ram(self) -> Path:
+        """The memory of a machine that is made to be a golden one."""
+        return self.path / "memory"
+
+    @property
+    def state(self) -> Path:
+        """The state of the devices of a machine that becomes a golden one."""
+        return self.path / "state"
+
+    @property
+    def hibernation(self) -> Path:
+        """The folder of the memory that a hibernated machine wakes with."""
+        return self.path / "hibernation"
+
+    @property
+    def used_hibernation(self) -> Path:
+        """Where that folder goes when the machine has woken: a memory lives once."""
+        return self.path / "hibernation.used"
 
     @property
     def log(self) -> Path:
@@ -186,7 +229,8 @@ class MachineFolder:
             kept = _read(self.path / "boot.json")
             outcome = Power(kept["outcome"]) if kept["outcome"] else None
             ports = {int(guest): int(host) for guest, host in kept["ports"].items()}
-            return Boot(**{**kept, "ports": ports, "outcome": outcome})
+            origin = Origin(kept.get("origin", Origin.BOOT))
+            return Boot(**{**kept, "ports": ports, "outcome": outcome, "origin": origin})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -195,6 +239,58 @@ class MachineFolder:
     def write_boot(self, boot: Boot) -> None:
         """Keep how the boot stands."""
         _write(self.path / "boot.json", asdict(boot))
+
+    def is_hibernated(self) -> bool:
+        """Whether a memory waits here to be woken."""
+        folder = self.hibernation
+        return (folder / "memory").is_file() and (folder / "memory.json").is_file()
+
+    def use_hibernation(self) -> None:
+        """Take the memory out of use, for good: it has woken, or is given up."""
+        self.forget_used_hibernation()
+        if self.hibernation.exists():
+            self.hibernation.rename(self.used_hibernation)
+            _sync(self.path)
+
+    def forget_used_hibernation(self) -> None:
+        """Remove the memory that is no longer in use."""
+        shutil.rmtree(self.used_hibernation, ignore_errors=True)
+
+    def waits(self) -> bool:
+        """Whether a memory, or a birth, waits for the next start."""
+        return self.is_hibernated() or (self.path / "pending.json").exists()
+
+    def pending(self) -> Pending | None:
+        """What the machine is to begin from, as long as it is not settled.
+
+        Raises:
+            ProviderError: It cannot be read.
+        """
+        try:
+            kept = _read(self.path / "pending.json")
+            return Pending(Origin(kept["origin"]), kept["from"], kept.get("cold", False))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProviderError(
+                f"What the machine of {self.desktop_id} begins from cannot be read: {error}.",
+                hint="Look at pending.json in the machine's folder, or destroy the desktop.",
+            ) from error
+
+    def write_pending(self, pending: Pending, folder: Path | None = None) -> None:
+        """Keep what the machine is to begin from.
+
+        Args:
+            pending: The whole of it.
+            folder: Where; the machine's place unless told otherwise.
+        """
+        kept = {"origin": pending.origin, "from": pending.source, "cold": pending.cold}
+        _write((folder or self.path) / "pending.json", kept)
+
+    def drop_pending(self) -> None:
+        """From now on the machine's disk is the truth."""
+        (self.path / "pending.json").unlink(missing_ok=True)
+        _sync(self.path)
 
     def head_log(self, boot: Boot) -> None:
         """Let what QEMU says in this boot begin under a line of its own in its log."""
@@ -262,6 +358,8 @@ def sweep(settings: Settings) -> None:
     for pattern in (".*.new", ".*.gone"):
         for folder in settings.desktops_dir.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
+    for machine in machine_folders(settings):
+        machine.forget_used_hibernation()
 
 
 def tail(log: Path, lines: int) -> str:
@@ -273,6 +371,15 @@ def tail(log: Path, lines: int) -> str:
     except OSError:
         return ""
     return "\n".join(_TERMINAL_CODES.sub("", text).splitlines()[-lines:])
+
+
+def _sync(folder: Path) -> None:
+    """Let what a folder holds outlive a loss of power (fsync(2), NOTES)."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,34 +6,48 @@ there is no other state.
 """
 
 import asyncio
+import logging
 import platform
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from lebureau_app.errors import LeBureauError, NotYet, ProviderError, UnknownMachine
+from lebureau_app.errors import (
+    LeBureauError,
+    MemoryRefused,
+    NotYet,
+    ProviderError,
+    UnknownMachine,
+)
 from lebureau_app.providers.base import (
     Capacity,
     Egress,
     Endpoint,
+    Golden,
+    Goldens,
     GuestAnswer,
     Host,
     Machine,
     MachineSpec,
+    Origin,
     Power,
     Provider,
 )
 from lebureau_app.providers.qemu import agent, processes, resources
 from lebureau_app.providers.qemu.accel import Accelerator, detect
+from lebureau_app.providers.qemu.beginning import Beginning, NotResumed
+from lebureau_app.providers.qemu.birth import Births
 from lebureau_app.providers.qemu.disk import grow, make_overlay
-from lebureau_app.providers.qemu.hypervisor import Hypervisor
-from lebureau_app.providers.qemu.image import load_image
+from lebureau_app.providers.qemu.golden import GoldenFolder, GoldenShelf, fingerprint
+from lebureau_app.providers.qemu.hypervisor import KEPT_AS_GOLDEN, Hypervisor
+from lebureau_app.providers.qemu.image import Image, load_image
 from lebureau_app.providers.qemu.machine import (
     Identity,
     MachineFolder,
+    Pending,
     egress_socket,
     machine_folders,
     sweep,
@@ -43,9 +57,12 @@ from lebureau_app.settings import Settings
 
 BINARY = "qemu-system-x86_64"
 AGENT_SECONDS = 10.0
+SLOW_ROAD = "Its golden machine could not be resumed ({}), so it was booted from its image."
+
+log = logging.getLogger(__name__)
 
 
-class QemuProvider(Provider, Egress):
+class QemuProvider(Provider, Egress, Goldens):
     """Machines of QEMU on this host.
 
     Args:
@@ -62,11 +79,22 @@ class QemuProvider(Provider, Egress):
         self._probing = asyncio.Lock()
         self._admission = asyncio.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._shelf = GoldenShelf(settings)
+        self._births = Births(settings, self._shelf)
+        self._checking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Make the folders and remove what an interrupted create or destroy has left."""
+        """Make the folders, remove what was interrupted, and begin to check golden machines."""
         self._settings.make_folders()
         await asyncio.to_thread(sweep, self._settings)
+        await asyncio.to_thread(self._shelf.sweep_drafts)
+        self._checking = asyncio.create_task(self._check_goldens())
+
+    async def close(self) -> None:
+        """Let the check of golden machines be; machines keep running."""
+        if self._checking:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
 
     async def capacity(self) -> Capacity:
         """This host; offline with a note if QEMU cannot be run."""
@@ -94,11 +122,11 @@ class QemuProvider(Provider, Egress):
     async def check(self, spec: MachineSpec) -> None:
         """Refuse what this host's memory or disk cannot carry now."""
         left = await self._resources()
-        resources.require_memory(left, spec.memory)
+        resources.require_memory(left, spec.memory + (await self.accelerator()).overhead)
         resources.require_disk(left)
 
     async def create(self, spec: MachineSpec) -> str:
-        """Make the machine's folder with an overlay on the image; a failure leaves nothing."""
+        """Make the machine's folder with its overlay; a failure leaves nothing."""
         machine = self._machine(spec.desktop_id)
         async with self._lock(spec.desktop_id):
             with _host_faults():
@@ -107,27 +135,29 @@ class QemuProvider(Provider, Egress):
                 return machine.identity().uuid
 
     async def start(self, desktop_id: str, ref: str, *, cold: bool = False) -> None:
-        """Start QEMU and wait until its monitor says that it is this machine.
+        """Start QEMU and wait until its monitor says that this machine runs.
 
         Raises:
             NoCapacity: The host may not have the memory for it.
+            MemoryRefused: Its memory cannot be resumed here; the message says by which QEMU it was
+                kept, and by which not taken.
             ProviderError: QEMU did not start; its last words say why.
         """
-        async with self._proved(desktop_id, ref) as (_, identity, hypervisor):
+        async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
             seen = await hypervisor.observe()
             if seen.power is Power.RUNNING:
                 return
             if seen.power is Power.UNKNOWN:
                 raise NotYet(seen.reason)
             await hypervisor.end()
-            image = load_image(self._settings.images_dir.absolute(), identity.image)
-            accelerator = await self.accelerator()
-            async with self._admission:
-                resources.require_memory(await self._resources(), identity.memory)
-                await hypervisor.start(image, accelerator, self._binary)
+            if cold:
+                await self._births.give_up_memory(machine, identity)
+            await self._rise(machine, identity, hypervisor)
 
     async def settle(self, desktop_id: str, ref: str) -> None:
-        """Nothing to take note of yet."""
+        """Take note that a resumed guest has its identity."""
+        async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+            hypervisor.settle()
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
@@ -141,11 +171,13 @@ class QemuProvider(Provider, Egress):
                 await hypervisor.press_power_button()
 
     async def restart(self, desktop_id: str, ref: str) -> None:
-        """Reset the machine; one that is not running is started."""
-        async with self._proved(desktop_id, ref) as (_, _, hypervisor):
+        """Reset the machine; one that is not running, or not settled, is started."""
+        async with self._proved(desktop_id, ref) as (machine, _, hypervisor):
             if (await hypervisor.observe()).power is Power.RUNNING:
-                await hypervisor.reset()
-                return
+                if not machine.waits():
+                    await hypervisor.reset()
+                    return
+                await hypervisor.pull_the_plug()
         await self.start(desktop_id, ref)
 
     async def destroy(self, desktop_id: str, ref: str) -> None:
@@ -168,6 +200,11 @@ class QemuProvider(Provider, Egress):
             seen = await hypervisor.observe()
             if seen.power in (Power.RUNNING, Power.UNKNOWN):
                 raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
+            if machine.waits():
+                raise ProviderError(
+                    "A machine whose memory waits to be resumed cannot be resized.",
+                    hint="Start the desktop, then stop it.",
+                )
             await hypervisor.end()
             size = max(disk, identity.disk)
             if size > identity.disk:
@@ -231,6 +268,42 @@ class QemuProvider(Provider, Egress):
         """Where the egress proxy of this desktop has to listen."""
         return egress_socket(self._settings, desktop_id)
 
+    async def golden(self, spec: MachineSpec) -> Golden | None:
+        """The golden machine of this image and size for this QEMU, its files checked."""
+        folder = await self._golden_folder(spec)
+        return folder.described() if folder else None
+
+    async def goldens(self) -> list[Golden]:
+        """Every golden machine that this QEMU can resume."""
+        described = [folder.described() for folder in await self._usable_goldens()]
+        return [golden for golden in described if golden]
+
+    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
+        """Keep the machine's memory file, devices and disk, which nobody writes to any more.
+
+        Raises:
+            ProviderError: It was not made for this, or does not run.
+        """
+        async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
+            golden = await asyncio.to_thread(self._shelf.kept, identity)
+            if golden is None:
+                await self._freeze(machine, identity, hypervisor)
+                accelerator = await self.accelerator()
+                key = fingerprint(identity, self._image(identity.image), accelerator)
+                golden = await asyncio.to_thread(
+                    self._shelf.keep, machine, identity, key, accelerator.release
+                )
+            await asyncio.to_thread(machine.remove)
+            return golden
+
+    async def sweep_goldens(self) -> None:
+        """Remove the golden machines of other images and of other QEMUs.
+
+        Their disks stay as long as the disk of a machine or of a snapshot stands on them.
+        """
+        usable = await self._usable_goldens()
+        await asyncio.to_thread(self._shelf.sweep, usable)
+
     async def accelerator(self) -> Accelerator:
         """How guests run here; probed the first time.
 
@@ -263,7 +336,7 @@ class QemuProvider(Provider, Egress):
 
     async def _make(self, machine: MachineFolder, spec: MachineSpec) -> None:
         """Make the folder with its overlay aside, then let it appear in its place at once."""
-        image = load_image(self._settings.images_dir.absolute(), spec.image)
+        image = self._image(spec.image)
         resources.require_disk(await self._resources())
         identity = Identity(
             desktop_id=spec.desktop_id,
@@ -275,22 +348,111 @@ class QemuProvider(Provider, Egress):
             disk=spec.disk,
             authorized_key=spec.authorized_key,
             machine_type=(await self.accelerator()).machine_type,
+            golden=spec.golden,
         )
+        golden = None if spec.golden else await self._golden_folder(spec)
         try:
             machine.make_run_folder()
             machine.make_draft()
-            await make_overlay(machine.draft / machine.disk.name, image.disk, spec.disk)
+            backing = golden.disk if golden else image.disk
+            await make_overlay(machine.draft / machine.disk.name, backing, spec.disk)
+            if golden:
+                machine.write_pending(Pending(Origin.GOLDEN, golden.path.name), machine.draft)
             machine.write_identity(identity, machine.draft)
             machine.draft.rename(machine.path)
         except BaseException:
             machine.remove()
             raise
 
+    async def _rise(
+        self, machine: MachineFolder, identity: Identity, hypervisor: Hypervisor
+    ) -> None:
+        """Let a machine that is off begin: from its memory if it has one, or else from its disk.
+
+        A newborn whose golden machine cannot be resumed is booted from its image instead.
+        """
+        try:
+            beginning = await self._births.beginning(machine, identity)
+            await self._launch(identity, hypervisor, beginning)
+        except NotResumed as refusal:
+            if not self._births.can_begin_as_image(machine):
+                raise await self._refused(machine, refusal) from refusal
+            log.warning("Desktop %s is booted: %s", machine.desktop_id, refusal)
+            await hypervisor.end()
+            await self._births.begin_as_image(machine, identity)
+            await self._launch(identity, hypervisor, Beginning(note=SLOW_ROAD.format(refusal)))
+
+    async def _launch(
+        self, identity: Identity, hypervisor: Hypervisor, beginning: Beginning
+    ) -> None:
+        """Start QEMU where the host has the memory for it, and resume what there is to resume."""
+        image = self._image(identity.image)
+        accelerator = await self.accelerator()
+        async with self._admission:
+            needed = identity.memory + accelerator.overhead
+            resources.require_memory(await self._resources(), needed)
+            await hypervisor.start(image, accelerator, beginning, self._binary)
+        if beginning.memory:
+            await hypervisor.resume(beginning.origin, beginning.memory)
+
+    async def _refused(self, machine: MachineFolder, refusal: NotResumed) -> MemoryRefused:
+        """Why a memory that is not to be had again was not taken, by which QEMU."""
+        kept, here = self._births.release(machine), (await self.accelerator()).release
+        message = f"The memory of this desktop could not be resumed: {refusal}."
+        if kept and kept != here:
+            message += f" It was kept by QEMU {kept}, and this host has QEMU {here}."
+        return MemoryRefused(message)
+
+    async def _freeze(
+        self, machine: MachineFolder, identity: Identity, hypervisor: Hypervisor
+    ) -> None:
+        """Halt a machine that is to become a golden one; one that was halted before is left alone.
+
+        Raises:
+            ProviderError: It was not made for this, or does not run.
+        """
+        if not identity.golden:
+            raise ProviderError("This machine was not made to become a golden one.")
+        seen = await hypervisor.observe()
+        if seen.power is Power.RUNNING:
+            await hypervisor.freeze()
+        elif seen.reason != KEPT_AS_GOLDEN:
+            raise ProviderError(
+                f"The golden machine does not run any more. {seen.reason}",
+                hint="It is made anew by itself.",
+            )
+
+    async def _golden_folder(self, spec: MachineSpec) -> GoldenFolder | None:
+        """The golden machine that is checked and fits."""
+        key = fingerprint(spec, self._image(spec.image), await self.accelerator())
+        folder = await asyncio.to_thread(self._shelf.find, key)
+        return folder if folder and await self._shelf.proved(folder) else None
+
+    async def _usable_goldens(self) -> list[GoldenFolder]:
+        """Every golden machine whose image is still there, and that this QEMU can resume."""
+        usable: list[GoldenFolder] = []
+        for folder in await asyncio.to_thread(self._shelf.folders):
+            if golden := folder.described():
+                with suppress(ProviderError):
+                    image, accelerator = self._image(golden.image), await self.accelerator()
+                    if golden.key == fingerprint(golden, image, accelerator):
+                        usable.append(folder)
+        return usable
+
+    async def _check_goldens(self) -> None:
+        """Read every golden machine that may be used, so that the first who wants one need not."""
+        for folder in await self._usable_goldens():
+            await self._shelf.proved(folder)
+
+    def _image(self, image_id: str) -> Image:
+        return load_image(self._settings.images_dir.absolute(), image_id)
+
     async def _resources(self) -> resources.Resources:
         return await asyncio.to_thread(self._measure)
 
     def _measure(self) -> resources.Resources:
         running = processes.by_uuid()
+        overhead = self._accelerator.overhead if self._accelerator else 0
         promised = {}
         for machine in machine_folders(self._settings):
             try:
@@ -298,8 +460,7 @@ class QemuProvider(Provider, Egress):
             except UnknownMachine:
                 continue
             if identity.uuid in running:
-                most = identity.memory + resources.MEMORY_OVERHEAD
-                promised[running[identity.uuid]] = most
+                promised[running[identity.uuid]] = identity.memory + overhead
         return resources.measure(self._settings.desktops_dir, promised)
 
     async def _inspected(self, machine: MachineFolder) -> Machine | None:

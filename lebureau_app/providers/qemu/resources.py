@@ -12,9 +12,6 @@ from lebureau_app.errors import NoCapacity
 MEMORY_RESERVE = 1 << 30
 """What the host keeps for itself and Le Bureau."""
 
-MEMORY_OVERHEAD = 256 << 20
-"""What QEMU itself may use beyond the guest's memory."""
-
 DISK_MINIMUM = 2 << 30
 """What must be free for one more overlay, which starts small and grows."""
 
@@ -30,26 +27,29 @@ class Resources:
 
 
 def measure(place: Path, promised: dict[int, int]) -> Resources:
-    """Measure the host.
+    """Measure the host: what is free now, less what running machines have not taken yet.
 
     Args:
         place: A folder on the file system of the machines.
         promised: PID of each running machine to the bytes of memory it may come to use.
     """
     memory = psutil.virtual_memory()
-    outstanding = sum(max(0, most - _resident(pid)) for pid, most in promised.items())
+    outstanding = sum(max(0, most - _private(pid)) for pid, most in promised.items())
     disk = shutil.disk_usage(place)
     free = max(0, memory.available - MEMORY_RESERVE - outstanding)
     return Resources(memory.total, free, disk.total, disk.free)
 
 
-def require_memory(resources: Resources, memory: int) -> None:
-    """Refuse a machine whose memory the host may not be able to give.
+def require_memory(resources: Resources, needed: int) -> None:
+    """Refuse a machine that may come to use more memory than the host can give.
+
+    Args:
+        resources: What the host has left.
+        needed: Bytes of the guest's memory and of QEMU's own.
 
     Raises:
         NoCapacity: It needs more than is left.
     """
-    needed = memory + MEMORY_OVERHEAD
     if needed > resources.memory_free:
         raise NoCapacity(
             f"This desktop needs {_gigabytes(needed)} of memory and this host has "
@@ -76,10 +76,15 @@ def virtual_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _resident(pid: int) -> int:
+def _private(pid: int) -> int:
+    """What a process keeps of its own and the host cannot reclaim (proc_pid_smaps(5)).
+
+    The pages of a golden machine that it only reads are not among it: they are the host's cache.
+    """
     try:
-        return psutil.Process(pid).memory_info().rss
-    except psutil.Error:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return int(rollup.partition("Anonymous:")[2].split()[0]) << 10
+    except (OSError, ValueError, IndexError):
         return 0
 
 

@@ -1,10 +1,13 @@
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lebureau_app.errors import ProviderError
+from lebureau_app.providers.base import Origin
 from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.command import HALF_CLOSED, compose
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
@@ -21,14 +24,17 @@ def composed(
     home: str = "/srv/lebureau",
     image: Image = Image("std", Path("/i/disk.qcow2")),
     accelerator: Accelerator = Accelerator("tcg", (10, 0)),
+    beginning: Beginning = Beginning(),
+    identity: Identity = IDENTITY,
 ) -> list[str]:
     machine = MachineFolder(Settings(home=Path(home)), DESKTOP)
     return compose(
         machine,
-        IDENTITY,
+        identity,
         image,
         BOOT,
         accelerator,
+        beginning,
         binary="qemu",
         socat="/usr/bin/socat",
         monitor_fd=7,
@@ -58,6 +64,13 @@ def test_the_accelerator_brings_its_cpu(name, cpu):
     command = composed(accelerator=Accelerator(name, (10, 0)))
     assert values(command, "-cpu") == [cpu]
     assert values(command, "-accel")[0].startswith(name)
+
+
+def test_translated_code_has_a_limit_that_is_accounted():
+    tcg, kvm = Accelerator("tcg", (10, 0)), Accelerator("kvm", (10, 0))
+    (accel,) = values(composed(accelerator=tcg), "-accel")
+    size = int(accel.rpartition("tb-size=")[2]) << 20
+    assert tcg.overhead - kvm.overhead == size
 
 
 def test_the_guest_reaches_nothing_but_its_egress_socket():
@@ -106,6 +119,38 @@ def test_the_sandbox_lets_the_way_out_be_forked():
     (sandbox,) = values(composed(), "-sandbox")
     assert sandbox.startswith("on,")
     assert not {"spawn=deny", "elevateprivileges=deny"} & set(sandbox.split(","))
+
+
+GOLDEN = KeptMemory(Path("/g/state"), Path("/g/memory"))
+KEPT = KeptMemory(Path("/h/memory"))
+
+
+@pytest.mark.parametrize("memory", [None, GOLDEN, KEPT])
+def test_the_memory_has_the_same_name_whatever_it_begins_from(memory):
+    command = composed(beginning=Beginning(Origin.GOLDEN, memory))
+    assert values(command, "-machine") == ["pc-q35-10.0,memory-backend=pc.ram"]
+    (backend,) = values(command, "-object")
+    assert {"id=pc.ram", "size=4096M"} < set(backend.split(","))
+
+
+def test_the_memory_of_a_golden_machine_in_the_making_is_a_file():
+    (backend,) = values(composed(identity=replace(IDENTITY, golden=True)), "-object")
+    assert backend.startswith(
+        f"memory-backend-file,mem-path=/srv/lebureau/desktops/{DESKTOP}/memory,share=on,"
+    )
+
+
+def test_a_golden_memory_can_only_be_read():
+    command = composed(beginning=Beginning(Origin.GOLDEN, GOLDEN))
+    (backend,) = values(command, "-object")
+    assert backend.startswith("memory-backend-file,mem-path=/g/memory,")
+    assert {"share=off", "readonly=on", "rom=off"} < set(backend.split(","))
+    assert values(command, "-incoming") == ["defer"]
+    assert "-S" in command
+
+
+def test_a_boot_waits_for_no_memory():
+    assert not {"-incoming", "-S"} & set(composed())
 
 
 def test_there_is_no_balloon():

@@ -1,0 +1,87 @@
+"""How a memory leaves QEMU and comes back (docs/devel/migration in QEMU's source).
+
+A golden machine's memory is a file that is mapped, so only its devices are written and loaded
+(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`),
+which several threads write and read at once (`multifd`).
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import ExecuteError, QMPClient
+
+from lebureau_app.providers.qemu.beginning import KeptMemory
+
+MAPPED_RAM = ("mapped-ram", "multifd")
+SHARED_RAM = ("x-ignore-shared",)
+CHANNELS = 2
+"""Threads that write or read a memory at once."""
+
+_LOOK_AGAIN = 0.01
+
+
+class Failed(Exception):
+    """QEMU did not do it; the message is its own."""
+
+
+async def load(monitor: QMPClient, memory: KeptMemory) -> None:
+    """Load a memory into a QEMU that was started for it (`-incoming defer -S`); it stays paused.
+
+    Args:
+        monitor: The monitor of that QEMU.
+        memory: What to load.
+
+    Raises:
+        Failed: QEMU does not take it.
+    """
+    source = {"uri": f"file:{memory.state}", "exit-on-error": False}
+    try:
+        await prepare(monitor, SHARED_RAM if memory.ram else MAPPED_RAM)
+        await monitor.execute("migrate-incoming", source)
+    except ExecuteError as error:
+        raise Failed(str(error)) from error
+    await finish(monitor)
+
+
+async def save_devices(monitor: QMPClient, state: Path) -> None:
+    """Write everything but the memory of a halted machine, whose memory is a shared file.
+
+    Args:
+        monitor: The machine's monitor.
+        state: The file to write.
+
+    Raises:
+        Failed: QEMU could not.
+    """
+    try:
+        await prepare(monitor, SHARED_RAM)
+        await monitor.execute("migrate", {"uri": f"file:{state}"})
+    except ExecuteError as error:
+        raise Failed(str(error)) from error
+    await finish(monitor)
+
+
+async def prepare(monitor: QMPClient, capabilities: tuple[str, ...]) -> None:
+    """Set how the next memory leaves or comes."""
+    every = {*MAPPED_RAM, *SHARED_RAM}
+    wanted = [{"capability": name, "state": name in capabilities} for name in sorted(every)]
+    await monitor.execute("migrate-set-capabilities", {"capabilities": wanted})
+    await monitor.execute("migrate-set-parameters", {"multifd-channels": CHANNELS})
+
+
+async def finish(monitor: QMPClient) -> None:
+    """Wait until the memory has left or come.
+
+    Raises:
+        Failed: It has not.
+    """
+    while (told := await _told(monitor)).get("status") != "completed":
+        if told.get("status") in ("failed", "cancelled"):
+            raise Failed(told.get("error-desc") or "it does not say why.")
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _told(monitor: QMPClient) -> dict[str, Any]:
+    answer = await monitor.execute("query-migrate")
+    return answer if isinstance(answer, dict) else {}
