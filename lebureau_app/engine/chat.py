@@ -28,10 +28,16 @@ STILL_THERE = 30.0
 
 
 class Progress:
-    """What a run has brought so far."""
+    """What a run has brought so far.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: The run.
+        session_key: OpenClaw's session for it.
+    """
+
+    def __init__(self, run: Run, session_key: str) -> None:
         self.run = run
+        self.session_key = session_key
         self.text = ""
         self.tools: dict[str, dict[str, Any]] = {}
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -160,15 +166,15 @@ class Chat:
         if desktop is None or not await desktop_state.provider_keys_of(desktop):
             await conversations.end(run.id, Ended(RunStatus.FAILED, error=NoModelKey()))
             return
-        self._progress = Progress(run)
+        self._progress = Progress(run, await session_key(run))
         await desktop_state.note(self._desktop_id, activity="Thinking")
-        await self._agent.send(session_key(run), text, run.id)
+        await self._agent.send(self._progress.session_key, text, run.id)
         await self._until_ended(self._progress)
 
     async def _resume(self, run: Run) -> None:
         """Find out what became of a run while nobody listened."""
-        self._progress = Progress(run)
-        found = await self._agent.recover(session_key(run), run.id)
+        self._progress = Progress(run, await session_key(run))
+        found = await self._agent.recover(self._progress.session_key, run.id)
         match found:
             case None:
                 await conversations.give_back(run.id)
@@ -186,7 +192,7 @@ class Chat:
         while not progress.ended.done():
             if not aborting and await conversations.wants_abort(run.id):
                 aborting = True
-                await self._agent.abort(session_key(run), run.id)
+                await self._agent.abort(progress.session_key, run.id)
             woken = asyncio.create_task(self._woken.wait())
             await asyncio.wait(
                 [progress.ended, woken], timeout=STILL_THERE, return_when=asyncio.FIRST_COMPLETED
@@ -204,6 +210,6 @@ class Chat:
         self._progress = None
 
 
-def session_key(run: Run) -> str:
+async def session_key(run: Run) -> str:
     """OpenClaw's session for a run: one a conversation."""
-    return f"agent:main:{run.conversation_id}"
+    return f"agent:main:{await conversations.thread_of(run)}"

@@ -4,23 +4,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import cast
 
 import asyncssh
 
 from lebureau_app.engine.chat import Chat
+from lebureau_app.engine.identity import Identities
 from lebureau_app.engine.links import Link
 from lebureau_app.engine.way_out import WayOut, way_out
 from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
-from lebureau_app.guest import inject, screen, ssh
-from lebureau_app.guest.agent_keys import AgentKey, ProviderName
+from lebureau_app.guest import screen, ssh, terminals
 from lebureau_app.guest.device import Device
 from lebureau_app.guest.door import Door, probe_terminal, probe_terminal_gently
 from lebureau_app.guest.openclaw import OpenClaw
 from lebureau_app.guest.ssh import Completed
-from lebureau_app.models import Desktop, Light, ProviderKey
-from lebureau_app.providers.base import Endpoint, Provider
-from lebureau_app.services import desktop_state, vault
+from lebureau_app.models import Desktop, Light
+from lebureau_app.providers.base import Endpoint, Origin, Provider
+from lebureau_app.services import conversations, desktop_state
 from lebureau_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,9 +36,12 @@ LOOK_AGAIN = 60.0
 class GuestLink(Link):
     """Connects, hands over the identity, lights the lights and serves the chat; again and again."""
 
-    def __init__(self, desktop_id: str, provider: Provider, settings: Settings) -> None:
+    def __init__(
+        self, desktop_id: str, provider: Provider, identities: Identities, settings: Settings
+    ) -> None:
         super().__init__(desktop_id)
         self._provider = provider
+        self._identities = identities
         self._settings = settings
         self._connection: asyncssh.SSHClientConnection | None = None
         self._keys_changed = asyncio.Event()
@@ -70,9 +72,11 @@ class GuestLink(Link):
 
     async def command(self, command: str, timeout: float) -> Completed:
         """Run a command as user `agent` in its home."""
-        if self._connection is None:
-            raise ChannelNotReady("The desktop does not answer over SSH yet.")
-        return await ssh.run(self._connection, command, timeout=timeout)
+        return await ssh.run(self._connected(), command, timeout=timeout)
+
+    async def at_work(self) -> bool:
+        """Whether a command runs in a terminal of the desktop."""
+        return await terminals.at_work(self._connected())
 
     async def screenshot(self, width: int | None) -> bytes:
         """The screen now, as PNG."""
@@ -91,7 +95,7 @@ class GuestLink(Link):
         async with await ssh.connect(
             endpoint.host, endpoint.port, desktop.host_key, key=key
         ) as connection:
-            await self._hand_over(connection, desktop)
+            await self._identities.hand_over(connection, desktop)
             self._connection = connection
             self.identified.set()
             await desktop_state.set_lights(self.desktop_id, ("machine", "ssh"), Light.READY)
@@ -101,19 +105,6 @@ class GuestLink(Link):
                 group.create_task(self._watch_screen())
                 group.create_task(self._watch_terminal())
                 group.create_task(self._serve_agent(connection))
-
-    async def _hand_over(self, connection: asyncssh.SSHClientConnection, desktop: Desktop) -> None:
-        secrets = desktop_state.secrets_of(desktop)
-        keys = await desktop_state.provider_keys_of(desktop)
-        document = inject.compose(
-            desktop_id=desktop.id,
-            hostname=desktop.name,
-            door_secret=secrets.door,
-            ca=inject.extra_ca(self._settings),
-            gateway_token=None if desktop.agent == "none" else secrets.gateway_token,
-            keys=[_opened(key) for key in keys],
-        )
-        await inject.apply(connection, document)
 
     async def _watch_end(self, connection: asyncssh.SSHClientConnection) -> None:
         await connection.wait_closed()
@@ -125,7 +116,7 @@ class GuestLink(Link):
             self._keys_changed.clear()
             desktop = await self._load()
             await self._way.refresh(desktop)
-            await self._hand_over(connection, desktop)
+            await self._identities.hand_over(connection, desktop)
             if self._agent:
                 with suppress(LeBureauError):
                     await self._agent.reload_secrets()
@@ -179,6 +170,7 @@ class GuestLink(Link):
                     device=Device(bytes.fromhex(secrets.device_key)),
                 ) as agent:
                     self._agent = agent
+                    await self._end_inherited_runs(agent)
                     await self._light_agent(Light.READY)
                     await Chat(self.desktop_id, agent, self.woken).serve()
             except (LeBureauError, OSError) as error:
@@ -190,6 +182,16 @@ class GuestLink(Link):
                 self._agent = None
             await asyncio.sleep(PROBE_AGAIN)
 
+    async def _end_inherited_runs(self, agent: OpenClaw) -> None:
+        """Stop what the agent was at when it was copied, or as it was in the snapshot.
+
+        A run of its own that is under way tells that this has been done before.
+        """
+        desktop = await self._load()
+        inherits = desktop.origin in (Origin.FORK, Origin.SNAPSHOT)
+        if inherits and await conversations.under_way(desktop.id) is None:
+            await agent.abort_all()
+
     async def _light_agent(self, state: Light, reason: str = "") -> None:
         await desktop_state.set_lights(self.desktop_id, ["agent"], state, reason)
 
@@ -199,6 +201,11 @@ class GuestLink(Link):
         channels = ("ssh", "screen", "terminal", "agent")
         await desktop_state.set_lights(self.desktop_id, channels, state, str(error))
 
+    def _connected(self) -> asyncssh.SSHClientConnection:
+        if self._connection is None:
+            raise ChannelNotReady("The desktop does not answer over SSH yet.")
+        return self._connection
+
     async def _load(self) -> Desktop:
         desktop = await desktop_state.load(self.desktop_id)
         if desktop is None or not desktop.secrets:
@@ -207,11 +214,6 @@ class GuestLink(Link):
 
     async def _endpoint(self, desktop: Desktop, channel: str) -> Endpoint:
         return await self._provider.endpoint(desktop.id, desktop.ref, PORTS[channel])
-
-
-def _opened(key: ProviderKey) -> AgentKey:
-    secret = vault.unseal(key.secret, f"provider_key/{key.id}/secret") if key.secret else ""
-    return AgentKey(cast(ProviderName, key.provider), secret, key.base_url, key.model)
 
 
 def _first(group: BaseExceptionGroup) -> BaseException:

@@ -5,8 +5,10 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 
+from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.errors import ChannelNotReady, DesktopNotRunning
 from lebureau_app.gateway.live import CloseCode, live_sockets
 from lebureau_app.guest.door import Door
@@ -43,6 +45,10 @@ class Link(ABC):
         """Run a command as user `agent`; `timeout` in seconds."""
 
     @abstractmethod
+    async def at_work(self) -> bool:
+        """Whether a command runs in a terminal of the desktop."""
+
+    @abstractmethod
     async def screenshot(self, width: int | None) -> bytes:
         """The screen now, as PNG."""
 
@@ -61,6 +67,7 @@ class Links:
     def __init__(self, make: Callable[[str], Link]) -> None:
         self._make = make
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
+        self._commands: Counter[str] = Counter()
         self._on_wake: list[Callable[[], None]] = []
 
     def on_wake(self, call: Callable[[], None]) -> None:
@@ -98,6 +105,13 @@ class Links:
             await asyncio.wait([task for _, task in self._links.values()])
         self._links.clear()
 
+    async def identity(self, desktop_id: str, seconds: float) -> bool:
+        """Wait until a desktop has its identity of this boot; whether it has, after `seconds`."""
+        held = self._links.get(desktop_id)
+        if held is not None:
+            await wait_until_set(held[0].identified, seconds)
+        return self.has_identity(desktop_id)
+
     def has_identity(self, desktop_id: str) -> bool:
         """Whether the desktop has its identity of this boot."""
         held = self._links.get(desktop_id)
@@ -114,7 +128,21 @@ class Links:
             DesktopNotRunning: It is not running.
             ChannelNotReady: It does not answer over SSH.
         """
-        return await self._link(desktop_id).command(command, timeout)
+        self._commands[desktop_id] += 1
+        try:
+            return await self._link(desktop_id).command(command, timeout)
+        finally:
+            self._commands[desktop_id] -= 1
+
+    async def is_at_work(self, desktop_id: str) -> bool:
+        """Whether a command of somebody's runs in a desktop, by a call or in a terminal.
+
+        Raises:
+            DesktopNotRunning: It is not running.
+            ChannelNotReady: It does not answer over SSH.
+            GuestError: It did not answer as it should.
+        """
+        return self._commands[desktop_id] > 0 or await self._link(desktop_id).at_work()
 
     async def screenshot(self, desktop_id: str, width: int | None) -> bytes:
         """The screen of a desktop now, as PNG, scaled to `width` pixels if given."""

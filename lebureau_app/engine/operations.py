@@ -2,15 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
+from lebureau_app.engine import outcomes
+from lebureau_app.engine.identity import Identities
 from lebureau_app.engine.links import Links
-from lebureau_app.engine.steps import Step, Work, plan, switch_off
+from lebureau_app.engine.steps import plan
 from lebureau_app.engine.waiting import wait_until_set
-from lebureau_app.errors import DeadlineExceeded, LeBureauError, NoCapacity, NotYet, ProviderError
-from lebureau_app.models import Operation, OperationStatus, Status, lights, utc_now
+from lebureau_app.engine.work import StartOver, Step, Work
+from lebureau_app.errors import (
+    DeadlineExceeded,
+    LeBureauError,
+    MemoryRefused,
+    NoCapacity,
+    NotYet,
+    ProviderError,
+)
+from lebureau_app.models import Operation, OperationStatus, utc_now
 from lebureau_app.providers.base import Provider
 from lebureau_app.services import desktop_state
 from lebureau_app.services import operations as journal
@@ -22,9 +33,9 @@ log = logging.getLogger(__name__)
 POLL = 0.5
 IDLE = 1.0
 TRIES = 3
-UNDO_LIMIT = 60.0
 
-_STARTING = ("create", "start", "restart")
+_NOT_TO_BE_CANCELLED = ("destroy", "drop_snapshot")
+_NOT_TO_BE_REPEATED = (NoCapacity, DeadlineExceeded, MemoryRefused)
 
 
 class _Cancelled(Exception):
@@ -37,15 +48,22 @@ class Operations:
     Args:
         provider: Where desktops run.
         links: The connections to running desktops.
+        identities: Gives guests their identity.
         public_key: Our SSH public key, which new machines trust.
         settings: For the limits.
     """
 
     def __init__(
-        self, provider: Provider, links: Links, public_key: str, settings: Settings
+        self,
+        provider: Provider,
+        links: Links,
+        identities: Identities,
+        public_key: str,
+        settings: Settings,
     ) -> None:
         self._provider = provider
         self._links = links
+        self._identities = identities
         self._public_key = public_key
         self._settings = settings
         self._woken = asyncio.Event()
@@ -79,9 +97,7 @@ class Operations:
         except _Cancelled:
             await self._undo(operation)
         except LeBureauError as error:
-            again = isinstance(error, ProviderError) and not isinstance(
-                error, NoCapacity | DeadlineExceeded
-            )
+            again = isinstance(error, ProviderError) and not isinstance(error, _NOT_TO_BE_REPEATED)
             if again and operation.attempt + 1 < TRIES:
                 log.warning("operation %s: %s Trying again.", operation.id, error.message)
                 operation.step = ""
@@ -99,24 +115,29 @@ class Operations:
     async def _follow_plan(self, operation: Operation) -> None:
         steps = plan(operation.kind, self._settings.stop_timeout)
         names = [step.name for step in steps]
-        first = names.index(operation.step) if operation.step in names else 0
+        position = names.index(operation.step) if operation.step in names else 0
         await journal.record(
             operation,
             status=OperationStatus.RUNNING,
             started_at=operation.started_at or utc_now(),
             desktop={"task": journal.TASKS[operation.kind]},
         )
-        for step in steps[first:]:
-            await self._take(operation, step)
-        if operation.kind == "destroy":
-            await journal.finish(operation, OperationStatus.DONE, destroyed=True)
-        else:
-            became = {"status": Status.RUNNING} if operation.kind in _STARTING else {}
-            await journal.finish(
-                operation,
-                OperationStatus.DONE,
-                desktop={**became, "status_message": None, "needs_attention": False},
-            )
+        while position < len(steps):
+            try:
+                await self._take(operation, steps[position])
+            except StartOver as again:
+                log.warning("operation %s starts over: %s", operation.id, again.params)
+                operation.params = {**operation.params, **again.params}
+                await journal.record(operation, params=operation.params)
+                position = names.index(again.step)
+            else:
+                position += 1
+        await journal.finish(
+            operation,
+            OperationStatus.DONE,
+            desktop=outcomes.done(operation.kind),
+            destroyed=operation.kind == "destroy",
+        )
 
     async def _take(self, operation: Operation, step: Step) -> None:
         loop = asyncio.get_running_loop()
@@ -125,13 +146,16 @@ class Operations:
         if not step.patient and operation.deadline is None:
             operation.deadline = utc_now() + timedelta(seconds=self._limit(operation.kind))
         operation.step = step.name
-        await self._say(operation, step, said)
+        say = partial(self._say, operation, step)
+        await say(said)
         first = True
         while True:
-            if await journal.wants_cancel(operation) and operation.kind != "destroy":
+            cancellable = operation.kind not in _NOT_TO_BE_CANCELLED
+            if cancellable and await journal.wants_cancel(operation):
                 raise _Cancelled
             try:
-                await step.act(await self._work(operation, first))
+                waited = loop.time() - began
+                await step.act(await self._work(operation, say, first=first, waited=waited))
                 return
             except NotYet as waiting:
                 first = False
@@ -144,15 +168,32 @@ class Operations:
                     ) from waiting
                 if waiting.message != said:
                     said = waiting.message
-                    await self._say(operation, step, said)
+                    await say(said)
             await wait_until_set(self._woken, POLL)
             await asyncio.sleep(0.05)
 
-    async def _work(self, operation: Operation, first: bool) -> Work:
+    async def _work(
+        self,
+        operation: Operation,
+        say: Callable[[str], Awaitable[None]],
+        *,
+        first: bool = False,
+        waited: float = 0.0,
+    ) -> Work:
         desktop = await desktop_state.load(operation.desktop_id)
         if desktop is None:
             raise LeaseLost
-        return Work(operation, desktop, self._provider, self._links, self._public_key, first)
+        return Work(
+            operation,
+            desktop,
+            self._provider,
+            self._links,
+            self._identities,
+            self._public_key,
+            say,
+            first,
+            waited,
+        )
 
     async def _say(self, operation: Operation, step: Step, message: str) -> None:
         progress = {"step": step.name, "percent": None, "message": message}
@@ -165,27 +206,12 @@ class Operations:
         journal.tell_progress(operation, progress)
 
     async def _undo(self, operation: Operation) -> None:
-        became = {}
-        if operation.kind in _STARTING:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(UNDO_LIMIT):
-                    await self._until_off(operation)
-            became = {"status": Status.STOPPED, "desired_status": Status.STOPPED}
-            became |= {"status_message": "Starting was cancelled.", "readiness": lights()}
+        became = await outcomes.cancelled(await self._work(operation, _silently))
         await journal.finish(operation, OperationStatus.CANCELLED, desktop=became)
-
-    async def _until_off(self, operation: Operation) -> None:
-        while True:
-            try:
-                return await switch_off(await self._work(operation, False))
-            except NotYet:
-                await asyncio.sleep(POLL)
 
     async def _fail(self, operation: Operation, error: LeBureauError) -> None:
         log.error("operation %s (%s) failed: %s", operation.id, operation.kind, error.message)
-        became = {"status_message": error.message, "needs_attention": True}
-        if operation.kind in _STARTING:
-            became["status"] = Status.ERROR
+        became = await outcomes.failed(await self._work(operation, _silently), error)
         await journal.finish(operation, OperationStatus.FAILED, error=error, desktop=became)
 
     def _limit(self, kind: str) -> int:
@@ -196,6 +222,10 @@ class Operations:
             "start": starting,
             "restart": starting + stopping,
         }.get(kind, stopping)
+
+
+async def _silently(message: str) -> None:
+    """Nobody waits for this any more."""
 
 
 @asynccontextmanager

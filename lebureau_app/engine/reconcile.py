@@ -7,6 +7,7 @@ once and left alone.
 import asyncio
 import logging
 
+from lebureau_app.engine.goldens import is_golden
 from lebureau_app.engine.links import Links
 from lebureau_app.errors import DesktopNotRunning, LeBureauError
 from lebureau_app.models import Desktop, RunStatus, Status, lights
@@ -18,6 +19,8 @@ from lebureau_app.services.conversations import Ended
 log = logging.getLogger(__name__)
 
 EVERY = 2.0
+
+_ALIVE = (Status.RUNNING, Status.HIBERNATED)
 
 
 class Reconciler:
@@ -46,8 +49,10 @@ class Reconciler:
 
     async def once(self) -> None:
         """One full pass."""
-        machines = {machine.desktop_id: machine for machine in await self._provider.inspect_all()}
-        busy = await journal.busy_desktops()
+        before = await journal.busy_desktops()
+        found = await self._provider.inspect_all()
+        machines = {each.desktop_id: each for each in found if not is_golden(each.desktop_id)}
+        busy = before | await journal.busy_desktops()
         desktops = {desktop.id: desktop for desktop in await desktop_state.living()}
         for desktop in desktops.values():
             if desktop.id not in busy and desktop.provider == self._provider.name:
@@ -60,17 +65,26 @@ class Reconciler:
 
     async def _compare(self, desktop: Desktop, machine: Machine | None) -> None:
         ours = machine is not None and machine.ref == desktop.ref
-        power = machine.power if ours and machine else None
-        if power == Power.UNKNOWN:
-            return
-        if power == Power.RUNNING:
-            await self._runs(desktop)
-        elif desktop.status == Status.RUNNING:
-            await self._died(desktop, machine if ours else None)
+        if machine is None or not ours:
+            if desktop.status in _ALIVE:
+                await self._died(desktop, None)
+        elif machine.power is Power.RUNNING:
+            await self._runs(desktop, machine)
+        elif machine.power is Power.HIBERNATED:
+            if desktop.status != Status.HIBERNATED:
+                await self._links.close(desktop.id)
+                await desktop_state.hibernated(desktop.id)
+        elif machine.power is not Power.UNKNOWN and desktop.status in _ALIVE:
+            await self._died(desktop, machine)
 
-    async def _runs(self, desktop: Desktop) -> None:
-        if desktop.desired_status != Status.RUNNING:
+    async def _runs(self, desktop: Desktop, machine: Machine) -> None:
+        if desktop.desired_status in (Status.STOPPED, Status.DESTROYED):
             await journal.retry_by_engine(desktop, "stop")
+            return
+        if desktop.status == Status.HIBERNATED:
+            await journal.retry_by_engine(desktop, "start")
+            return
+        if not machine.settled:
             return
         await self._links.open(desktop.id)
         healed = desktop.status != Status.RUNNING and self._links.has_identity(desktop.id)
@@ -83,6 +97,9 @@ class Reconciler:
         await self._links.close(desktop.id)
         reason = machine.reason if machine else "The provider no longer has its machine."
         by_itself = machine is not None and machine.power == Power.STOPPED
+        slept = desktop.status == Status.HIBERNATED
+        if slept:
+            reason = f"What it had kept of its memory is gone, and it will boot: {reason}"
         await conversations.end_all(
             desktop.id,
             Ended(RunStatus.FAILED, error=DesktopNotRunning(f"The desktop went off: {reason}")),
@@ -93,7 +110,7 @@ class Reconciler:
             status=Status.STOPPED if by_itself else Status.ERROR,
             desired_status=Status.STOPPED,
             status_message=reason,
-            needs_attention=not by_itself,
+            needs_attention=slept or not by_itself,
             readiness=lights(),
             activity="",
             boot="",

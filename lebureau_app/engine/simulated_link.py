@@ -41,6 +41,10 @@ class SimulatedLink(Link):
         """Say that there is no guest."""
         raise ChannelNotReady("The fake provider has no guest to run a command in.")
 
+    async def at_work(self) -> bool:
+        """Nothing runs where there is no guest."""
+        return False
+
     async def screenshot(self, width: int | None) -> bytes:
         """A drawn card with the desktop's name."""
         desktop = await desktop_state.load(self.desktop_id)

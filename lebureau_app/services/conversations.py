@@ -29,7 +29,7 @@ from lebureau_app.models import (
     Status,
     utc_now,
 )
-from lebureau_app.services import desktop_state, events, present
+from lebureau_app.services import desktop_state, events, present, waking
 from lebureau_app.services.access import Caller, visible
 from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
@@ -149,6 +149,8 @@ async def send(
 ) -> Sent:
     """Give a desktop's agent a message; it waits its turn where the agent is busy or not ready.
 
+    A hibernated desktop is woken by it.
+
     Args:
         caller: Who says it.
         desktop_id: Whose agent.
@@ -183,7 +185,8 @@ async def send(
         session.add_all([conversation, run, message])
         _emit_message(session, message)
         _emit_run(session, run)
-        desktop_state.apply(session, desktop, {"last_active_at": utc_now()})
+        desktop_state.apply(session, desktop, {"last_active_at": utc_now(), "working": True})
+        await waking.wake(session, desktop, caller.email)
     live().wake()
     return Sent(message, conversation, run)
 
@@ -218,6 +221,13 @@ async def under_way(desktop_id: str) -> Run | None:
     """The run that the agent is at, if any."""
     async with db.reading() as session:
         return await _first(session, desktop_id, RunStatus.RUNNING, RunStatus.WAITING_APPROVAL)
+
+
+async def thread_of(run: Run) -> str:
+    """The key of a run's thread inside the agent; a fork goes on with that of its original."""
+    async with db.reading() as session:
+        conversation = await session.get_one(Conversation, run.conversation_id)
+    return conversation.session or conversation.id
 
 
 async def take_next(desktop_id: str) -> tuple[Run, str] | None:
@@ -292,7 +302,7 @@ async def end_all(desktop_id: str, ended: Ended, *, queued: bool) -> None:
 def _check_can_listen(desktop: Desktop) -> None:
     if desktop.status == Status.DESTROYED:
         raise DesktopDestroyed
-    if desktop.status != Status.RUNNING:
+    if desktop.status not in (Status.RUNNING, Status.HIBERNATED):
         raise DesktopNotRunning(
             f"This desktop is {desktop.status}: its agent cannot hear you.",
             hint="Start the desktop, then send the message again.",
@@ -380,6 +390,15 @@ async def _end(
     run.ended_at = utc_now()
     session.add(run)
     _emit_run(session, run)
+    await _rest_if_done(session, run.desktop_id)
+
+
+async def _rest_if_done(session: AsyncSession, desktop_id: str) -> None:
+    """Write down that an agent is no longer at work, once no run waits or is under way."""
+    query = select(Run.id).where(Run.desktop_id == desktop_id, col(Run.status).not_in(ENDED))
+    if (await session.exec(query.limit(1))).first() is None:
+        desktop = await session.get_one(Desktop, desktop_id)
+        desktop_state.apply(session, desktop, {"working": False})
 
 
 def _emit_message(session: AsyncSession, message: Message) -> None:

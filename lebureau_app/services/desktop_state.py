@@ -55,6 +55,13 @@ async def living() -> list[Desktop]:
         return list(await session.exec(select(Desktop).where(Desktop.status != Status.DESTROYED)))
 
 
+async def tiers_in_use() -> set[str]:
+    """The tiers of living desktops."""
+    async with db.reading() as session:
+        query = select(Desktop.tier).where(Desktop.status != Status.DESTROYED)
+        return set(await session.exec(query.distinct()))
+
+
 async def images_in_use() -> set[str]:
     """The images that living desktops are built on."""
     async with db.reading() as session:
@@ -126,7 +133,6 @@ async def hibernated(desktop_id: str) -> None:
     await note(
         desktop_id,
         status=Status.HIBERNATED,
-        desired_status=Status.HIBERNATED,
         readiness=lights(),
         activity="",
         boot="",

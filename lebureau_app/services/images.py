@@ -14,7 +14,7 @@ from image.recipe import PROFILES, image_id
 from lebureau_app import db
 from lebureau_app.errors import Conflict, Forbidden
 from lebureau_app.models import Role, utc_now
-from lebureau_app.services import desktop_state, events, present
+from lebureau_app.services import desktop_state, events, goldens, present
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import get_settings
 
@@ -65,6 +65,7 @@ class Image:
             "createdAt": present.time(self.created_at),
             "error": self.error,
             "hint": self.hint,
+            "goldens": goldens.of_image(self.id),
         }
 
 

@@ -11,9 +11,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from lebureau_app import db
 from lebureau_app.errors import Conflict, DesktopDestroyed, LeBureauError, NotFound
-from lebureau_app.models import Desktop, Operation, OperationStatus, Role, Status, Task, utc_now
+from lebureau_app.models import (
+    Desktop,
+    Operation,
+    OperationStatus,
+    Role,
+    Snapshot,
+    Status,
+    Task,
+    lights,
+    utc_now,
+)
 from lebureau_app.services import desktop_state, events
 from lebureau_app.services.access import Caller, visible
+from lebureau_app.services.idleness import hibernates_at
 from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
 
@@ -159,6 +170,26 @@ async def retry_by_engine(desktop: Desktop, kind: str) -> None:
             desktop_state.apply(session, fresh, {"task": TASKS[kind]})
 
 
+async def hibernate_if_idle(desktop_id: str, now: datetime) -> bool:
+    """Have the engine hibernate a desktop whose time has come, unless something has happened.
+
+    Returns:
+        Whether it is to hibernate.
+    """
+    async with db.writing() as session:
+        desktop = await session.get_one(Desktop, desktop_id)
+        due = hibernates_at(desktop)
+        if due is None or due > now or await pending(session, desktop_id):
+            return False
+        enqueue(session, desktop, "hibernate", "engine")
+        desktop_state.apply(
+            session,
+            desktop,
+            {"task": TASKS["hibernate"], "desired_status": Status.HIBERNATED},
+        )
+        return True
+
+
 # Working on operations
 
 
@@ -267,6 +298,34 @@ async def finish(
         following = await pending(session, row.id)
         task = TASKS[following[0].kind] if following else None
         desktop_state.apply(session, row, {**(desktop or {}), "task": task, "progress": None})
+
+
+async def restored(operation: Operation, snapshot: Snapshot) -> None:
+    """Write down that a desktop is what its snapshot was, and have it started if it ran then.
+
+    Raises:
+        LeaseLost: The operation is somebody else's by now.
+    """
+    async with db.writing() as session:
+        held = await _held(session, operation)
+        row = await session.get_one(Desktop, held.desktop_id)
+        became = {
+            "status": Status.STOPPED,
+            "desired_status": Status.RUNNING if snapshot.memory else Status.STOPPED,
+            "tier": snapshot.tier,
+            "vcpus": snapshot.vcpus,
+            "memory": snapshot.memory_size,
+            "disk": snapshot.disk_size,
+            "image": snapshot.image,
+            "identified": "",
+            "boot": "",
+            "readiness": lights(),
+            "activity": "",
+        }
+        desktop_state.apply(session, row, became)
+        following = [each.kind for each in await pending(session, row.id)]
+        if snapshot.memory and "start" not in following:
+            enqueue(session, row, "start", held.actor)
 
 
 async def postpone(operation: Operation, until: datetime, attempt: int) -> None:

@@ -32,6 +32,13 @@ async def of_desktop(desktop_id: str) -> list[Snapshot]:
         return list(await session.exec(query))
 
 
+async def ready() -> list[Snapshot]:
+    """Every snapshot that is there."""
+    query = select(Snapshot).where(Snapshot.status == SnapshotStatus.READY)
+    async with db.reading() as session:
+        return list(await session.exec(query))
+
+
 async def note(snapshot_id: str, **columns: Any) -> Snapshot | None:
     """Write what the engine found out, and tell it where it makes a difference.
 

@@ -9,6 +9,7 @@ import pytest
 
 from lebureau_app import db
 from lebureau_app.engine import operations as worker_module
+from lebureau_app.engine.identity import Identities
 from lebureau_app.engine.links import Links
 from lebureau_app.engine.operations import Operations
 from lebureau_app.engine.reconcile import Reconciler
@@ -32,7 +33,13 @@ class Fleet:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Have the journal worked on for the length of the block."""
-        worker = Operations(self.provider, self.links, "ssh-ed25519 AAAA test", self.settings)
+        worker = Operations(
+            self.provider,
+            self.links,
+            Identities(self.provider, self.settings),
+            "ssh-ed25519 AAAA test",
+            self.settings,
+        )
         self.links.on_wake(worker.wake)
         task = asyncio.create_task(worker.run())
         try:
