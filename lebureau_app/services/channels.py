@@ -4,15 +4,21 @@ from lebureau_app.errors import DesktopDestroyed, DesktopNotRunning
 from lebureau_app.guest.door import Door
 from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Desktop, Role, Status
-from lebureau_app.services import desktops
+from lebureau_app.services import activity, desktops, pictures, waking
 from lebureau_app.services.access import Caller
 from lebureau_app.services.live import live
 
 LIGHTS = {"vnc": "screen", "terminal": "terminal"}
 
+PATIENCE = 60.0
+"""Seconds that a command waits for its desktop to wake."""
+
+SOCKET_PATIENCE = 10.0
+"""The same for a WebSocket and its ticket: a browser comes again by itself."""
+
 
 async def execute(caller: Caller, desktop_id: str, command: str, timeout: float) -> Completed:
-    """Run a command by `bash -lc` as user `agent` in its home.
+    """Run a command by `bash -lc` as user `agent` in its home; a hibernated desktop wakes for it.
 
     Args:
         caller: Who runs it; an operator.
@@ -26,20 +32,31 @@ async def execute(caller: Caller, desktop_id: str, command: str, timeout: float)
         GuestError: It did not answer as it should.
     """
     caller.need_scope("write")
-    desktop = await _running(caller, desktop_id, Role.OPERATOR)
-    return await live().run(desktop.id, command, timeout)
+    desktop = await _member(caller, desktop_id, Role.OPERATOR)
+    await waking.awake(caller, desktop, "ssh", PATIENCE)
+    activity.note(desktop.id)
+    done = await live().run(desktop.id, command, timeout)
+    activity.note(desktop.id)
+    return done
 
 
 async def screenshot(caller: Caller, desktop_id: str, width: int | None) -> bytes:
-    """The screen now, as PNG, `width` pixels wide if given; for every member.
+    """The screen as PNG, `width` pixels wide if given; for every member.
+
+    Of a desktop that does not run it is the last picture that there is.
 
     Raises:
-        DesktopNotRunning: It does not run.
+        DesktopNotRunning: It does not run, and there is no picture.
         ChannelNotReady: The screen is not ready.
         GuestError: The screen did not answer as it should.
     """
     caller.need_scope("read")
-    desktop = await _running(caller, desktop_id, Role.VIEWER)
+    desktop = await _member(caller, desktop_id, Role.VIEWER)
+    if desktop.status != Status.RUNNING:
+        png = await pictures.last(desktop.id, desktop.born_of, width=width)
+        if png is None:
+            raise DesktopNotRunning(f"This desktop is {desktop.status}.")
+        return png
     return await live().screenshot(desktop.id, width)
 
 
@@ -58,7 +75,8 @@ async def door(caller: Caller, desktop_id: str, channel: str, mode: str) -> Door
         DesktopNotRunning: It does not run.
         ChannelNotReady: The channel's light is not ready.
     """
-    desktop = await _running(caller, desktop_id, role_for(mode))
+    desktop = await _member(caller, desktop_id, role_for(mode))
+    await waking.awake(caller, desktop, LIGHTS[channel], SOCKET_PATIENCE)
     return await live().door(desktop.id, LIGHTS[channel])
 
 
@@ -72,11 +90,9 @@ def mode_for(caller: Caller, desktop: Desktop) -> str:
     return "view" if caller.roles.get(desktop.workspace_id) == Role.VIEWER else "control"
 
 
-async def _running(caller: Caller, desktop_id: str, role: Role) -> Desktop:
+async def _member(caller: Caller, desktop_id: str, role: Role) -> Desktop:
     desktop = await desktops.get(caller, desktop_id)
     caller.need_role(desktop.workspace_id, role)
     if desktop.status == Status.DESTROYED:
         raise DesktopDestroyed
-    if desktop.status != Status.RUNNING:
-        raise DesktopNotRunning(f"This desktop is {desktop.status}.")
     return desktop

@@ -1,6 +1,5 @@
 """Desktops: what people ask for."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,6 +36,7 @@ from lebureau_app.services import (
     hosts,
     images,
     intents,
+    names,
     operations,
     present,
     snapshots,
@@ -47,7 +47,6 @@ from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
 from lebureau_app.services.tiers import Tier
 
-_NAME = re.compile(r"[A-Za-z0-9-]{1,63}")
 _MOST_LABELS = 32
 _NOT_CHECKED = "This part of the desktop has not answered yet."
 
@@ -210,7 +209,8 @@ async def create(caller: Caller, new: NewDesktop) -> Desktop:
     try:
         async with db.writing() as session:
             await _check_provider_keys(session, workspace_id, new.provider_keys)
-            desktop.name = new.name or await _free_name(session, workspace_id)
+            free = await names.free(session, workspace_id, "desktop-{:02}")
+            desktop.name = new.name or free[0]
             await _follow_rule(session, desktop)
             session.add(desktop)
             await session.flush()
@@ -234,11 +234,11 @@ async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
     caller.need_scope("write")
     tier = None if changes.tier is UNSET else tiers.tier(changes.tier)
     if tier and changes.snapshot:
-        await snapshots.refuse_without_room(await get(caller, desktop_id))
+        await snapshots.refuse_without_room(await snapshots.read_original(caller, desktop_id))
     try:
         async with intents.changing(caller, desktop_id) as (session, desktop):
             if changes.name is not UNSET:
-                _check_name(changes.name)
+                names.check(changes.name)
                 desktop.name = changes.name
             if changes.labels is not UNSET:
                 _check_labels(changes.labels)
@@ -437,7 +437,7 @@ async def _follow_rule(session: AsyncSession, desktop: Desktop) -> None:
 
 def _check_values(new: NewDesktop) -> None:
     if new.name is not None:
-        _check_name(new.name)
+        names.check(new.name)
     _check_labels(new.labels)
     if new.agent not in AGENTS:
         raise Invalid("There is no such agent.", fields={"agent": "One of: openclaw, none."})
@@ -449,14 +449,6 @@ def _check_values(new: NewDesktop) -> None:
     if new.image is not None and new.image not in {image.id for image in images.ready()}:
         raise Invalid(
             "There is no such image.", fields={"image": "GET /api/images lists what there is."}
-        )
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise Invalid(
-            "That name cannot be used.",
-            fields={"name": "1 to 63 characters: letters, digits and hyphens."},
         )
 
 
@@ -484,17 +476,6 @@ async def _check_provider_keys(
             "A provider key is not there.",
             fields={"providerKeys": f"Not in this workspace: {', '.join(sorted(unknown))}."},
         )
-
-
-async def _free_name(session: AsyncSession, workspace_id: str) -> str:
-    query = select(Desktop.name).where(
-        Desktop.workspace_id == workspace_id, col(Desktop.destroyed_at).is_(None)
-    )
-    taken = set(await session.exec(query))
-    number = 1
-    while f"desktop-{number:02}" in taken:
-        number += 1
-    return f"desktop-{number:02}"
 
 
 def _explained(desktop: Desktop, channel: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ async def take(caller: Caller, desktop_id: str, name: str | None = None) -> Snap
         NoCapacity: The host may not have the disk for it.
     """
     caller.need_scope("write")
-    await refuse_without_room(await _read(caller, desktop_id))
+    await refuse_without_room(await read_original(caller, desktop_id))
     async with intents.changing(caller, desktop_id) as (session, desktop):
         must_be_keepable(desktop)
         pending = await operations.pending(session, desktop_id)
@@ -98,7 +98,7 @@ async def restore(caller: Caller, desktop_id: str, snapshot_id: str) -> Desktop:
         DesktopBusy: Something else is being done to the desktop.
     """
     caller.need_scope("write")
-    before = await _read(caller, desktop_id)
+    before = await read_original(caller, desktop_id)
     room = await _has_room(before)
     async with intents.changing(caller, desktop_id) as (session, desktop):
         snapshot = await _find(session, caller, desktop_id, snapshot_id)
@@ -174,6 +174,20 @@ async def keep_automatically(
 # What forks and other changes need as well
 
 
+async def read_original(caller: Caller, desktop_id: str) -> Desktop:
+    """The desktop that is to be kept, for what must be asked before the transaction.
+
+    Raises:
+        DesktopNotFound: It is not the caller's.
+        Forbidden: The caller may only look.
+        DesktopDestroyed: It is gone.
+    """
+    async with db.reading() as session:
+        desktop = await desktop_state.find(session, caller, desktop_id)
+    intents.may_operate(caller, desktop)
+    return desktop
+
+
 async def refuse_without_room(desktop: Desktop) -> None:
     """Refuse early what the provider or the host cannot keep.
 
@@ -222,13 +236,6 @@ def _of(desktop_id: str) -> SelectOfScalar[Snapshot]:
     return select(Snapshot).where(
         Snapshot.desktop_id == desktop_id, Snapshot.kind != SnapshotKind.FORK
     )
-
-
-async def _read(caller: Caller, desktop_id: str) -> Desktop:
-    async with db.reading() as session:
-        desktop = await desktop_state.find(session, caller, desktop_id)
-    intents.may_operate(caller, desktop)
-    return desktop
 
 
 async def _find(

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from lebureau_app import db
 from lebureau_app.errors import DesktopDestroyed, NotSignedIn
 from lebureau_app.models import ApiKey, Membership, Session, Status, Ticket, User, utc_now
-from lebureau_app.services import channels, desktops, users
+from lebureau_app.services import channels, desktops, users, waking
 from lebureau_app.services.access import Caller
 from lebureau_app.services.vault import digest
 
@@ -36,7 +36,7 @@ class Pass:
 async def create(
     caller: Caller, desktop_id: str, channel: str, mode: str | None
 ) -> tuple[Ticket, str]:
-    """Make a ticket.
+    """Make a ticket; a hibernated desktop is woken first.
 
     Args:
         caller: Whose place its holder takes.
@@ -51,6 +51,7 @@ async def create(
         DesktopNotFound: Not the caller's.
         Forbidden: The role does not allow this mode.
         DesktopDestroyed: It is gone.
+        ChannelNotReady: It has not woken in time.
     """
     caller.need_scope("write")
     desktop = await desktops.get(caller, desktop_id)
@@ -58,6 +59,8 @@ async def create(
     caller.need_role(desktop.workspace_id, channels.role_for(mode))
     if desktop.status == Status.DESTROYED:
         raise DesktopDestroyed
+    if desktop.status == Status.HIBERNATED:
+        await waking.awake(caller, desktop, channels.LIGHTS[channel], channels.SOCKET_PATIENCE)
     token = secrets.token_urlsafe(32)
     row = Ticket(
         token_hash=digest(token),

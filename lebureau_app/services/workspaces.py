@@ -1,12 +1,14 @@
-"""Workspaces: what a caller belongs to."""
+"""Workspaces: what a caller belongs to, and the rule of its desktops."""
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from lebureau_app import db
 from lebureau_app.errors import NotFound
-from lebureau_app.models import Membership, Role, User, Workspace
+from lebureau_app.models import Desktop, Membership, Role, Status, User, Workspace
+from lebureau_app.services import desktop_state
 from lebureau_app.services.access import Caller
+from lebureau_app.services.live import live
 from lebureau_app.services.paging import DEFAULT_LIMIT, Page, page
 
 
@@ -30,6 +32,35 @@ async def get(caller: Caller, workspace_id: str) -> Workspace:
     if found is None or workspace_id not in caller.roles:
         raise NotFound("There is no such workspace.")
     return found
+
+
+async def change(caller: Caller, workspace_id: str, *, hibernate_after: int) -> Workspace:
+    """Say when the idle desktops of a workspace hibernate that have no rule of their own.
+
+    Args:
+        caller: Who says so; an owner.
+        workspace_id: Which workspace.
+        hibernate_after: Idle seconds; 0 never.
+
+    Raises:
+        NotFound: The workspace is not the caller's.
+        Forbidden: The caller is no owner.
+    """
+    caller.need_scope("write")
+    caller.need_role(workspace_id, Role.OWNER)
+    async with db.writing() as session:
+        workspace = await session.get_one(Workspace, workspace_id)
+        workspace.hibernate_after = hibernate_after
+        session.add(workspace)
+        following = select(Desktop).where(
+            Desktop.workspace_id == workspace_id,
+            Desktop.status != Status.DESTROYED,
+            col(Desktop.hibernate_after).is_(None),
+        )
+        for desktop in await session.exec(following):
+            desktop_state.apply(session, desktop, {"idle_after": hibernate_after})
+    live().wake()
+    return workspace
 
 
 async def add_first(session: AsyncSession, user: User) -> Workspace | None:
