@@ -29,6 +29,29 @@ OBEDIENT = bytes.fromhex(
     "f4ebfd"  # hlt for ever
 )
 
+FILLING = bytes.fromhex(
+    "31c08ed8"  # xor ax, ax; mov ds, ax
+    "baf803b055ee"  # out 0x3f8, 'U'
+    "ba0206b80001ef"  # out PM1_EN, power button
+    "fb"  # sti
+    "f4"  # sleep: hlt
+    "ba0006ed"  # in ax, PM1_STS
+    "a9000174f6"  # test ax, power button; jz sleep
+    "fa660f0116657c"  # cli; lgdt
+    "0f20c00c010f22c0"  # enter protected mode
+    "bb08008ec3"  # es: 4 GiB from 0
+    "24fe0f22c0"  # leave it again
+    "fc66bf00001000"  # edi: 1 MiB
+    "66b90000fc00"  # ecx: 63 MiB in words of 4 bytes
+    "66b8a5a5a5a5"  # eax: what to write
+    "6766f3ab"  # rep stosd
+    "baf803b046ee"  # out 0x3f8, 'F'
+    "f4ebfd"  # hlt for ever
+    "0000000000000000ffff00000092cf00"  # descriptors: none, flat data
+    "0f00557c0000"  # lgdt's operand
+)
+"""Fills the 63 MiB above the first one when the power button is pressed, and says so with `F`."""
+
 
 def make_image(images_dir: Path, image: str = IMAGE, code: bytes = OBEDIENT) -> str:
     """Make the golden image of a tiny guest.

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,13 @@ from lebureau_app.providers.qemu import hypervisor, machine, processes
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
+from tests.providers.qemu.conftest import DESKTOP
 from tests.support.eventually import eventually
 from tests.support.tiny_guest import PANICKING, SHUTTING_DOWN, make_image
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
 )
-
-DESKTOP = "dsk_01J00000000000000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +34,6 @@ def home():
         make_image(images, "panicking", PANICKING)
         make_image(images, "shutting-down", SHUTTING_DOWN)
         yield Path(folder)
-
-
-@pytest.fixture
-async def provider(home: Path) -> AsyncIterator[QemuProvider]:
-    settings = Settings(home=home)
-    made = QemuProvider(settings)
-    await made.open()
-    yield made
-    for folder in machine.machine_folders(settings):
-        await asyncio.to_thread(processes.kill, folder.identity().uuid)
-    for place in (settings.desktops_dir, settings.run_dir):
-        shutil.rmtree(place)
-
-
-@pytest.fixture
-def folder(home: Path) -> MachineFolder:
-    return MachineFolder(Settings(home=home), DESKTOP)
 
 
 def is_child(pid: int) -> bool:

@@ -1,0 +1,33 @@
+"""A qemu provider on a `home` that the module brings, and hands to reach its machine."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lebureau_app.providers.qemu import machine, processes
+from lebureau_app.providers.qemu.machine import MachineFolder
+from lebureau_app.providers.qemu.provider import QemuProvider
+from lebureau_app.settings import Settings
+
+DESKTOP = "dsk_01J00000000000000000000000"
+
+
+@pytest.fixture
+async def provider(home: Path) -> AsyncIterator[QemuProvider]:
+    settings = Settings(home=home)
+    made = QemuProvider(settings)
+    await made.open()
+    yield made
+    await made.close()
+    for folder in machine.machine_folders(settings):
+        await asyncio.to_thread(processes.kill, folder.identity().uuid)
+    for place in (settings.desktops_dir, settings.run_dir, settings.snapshots_dir):
+        shutil.rmtree(place)
+
+
+@pytest.fixture
+def folder(home: Path) -> MachineFolder:
+    return MachineFolder(Settings(home=home), DESKTOP)
