@@ -1,6 +1,7 @@
 """What all tests share: settings of their own, a migrated database, people, and a client."""
 
 import asyncio
+import base64
 import os
 import shutil
 import subprocess
@@ -18,9 +19,20 @@ from lebureau_app.api import create_api
 from lebureau_app.errors import ChannelNotReady
 from lebureau_app.guest.door import Door
 from lebureau_app.guest.ssh import Completed
-from lebureau_app.models import Desktop, Membership, Role, Status, User, Workspace
+from lebureau_app.models import (
+    Desktop,
+    Membership,
+    Picture,
+    Role,
+    Snapshot,
+    SnapshotStatus,
+    Status,
+    User,
+    Workspace,
+)
 from lebureau_app.providers.fake import FakeProvider
 from lebureau_app.services import (
+    activity,
     api_keys,
     hosts,
     images,
@@ -35,6 +47,9 @@ from lebureau_app.settings import Settings, get_settings
 
 PASSWORD = "correct horse battery"
 ORIGIN = "http://bureau.test"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 
 _CACHES = (
     get_settings,
@@ -167,6 +182,7 @@ def living(settings: Settings) -> FakeLive:
     hosts.provide(FakeProvider())
     rate_limits.reset()
     images._builder = None
+    activity.forget()
     return fake
 
 
@@ -236,6 +252,27 @@ async def make_desktop(workspace_id: str, name: str = "dev-agent-01", **values: 
         setattr(made, attribute, value)
     async with db.writing() as session:
         session.add(made)
+    return made
+
+
+async def make_snapshot(desktop: Desktop, name: str = "Before", **values: object) -> Snapshot:
+    """A snapshot that is ready, with its picture."""
+    made = Snapshot(
+        workspace_id=desktop.workspace_id,
+        desktop_id=desktop.id,
+        name=name,
+        status=SnapshotStatus.READY,
+        memory=True,
+        pictured=True,
+        tier=desktop.tier,
+        vcpus=desktop.vcpus,
+        memory_size=desktop.memory,
+        disk_size=desktop.disk,
+    )
+    for attribute, value in values.items():
+        setattr(made, attribute, value)
+    async with db.writing() as session:
+        session.add_all([made, Picture(owner_id=made.id, png=PNG)])
     return made
 
 

@@ -20,6 +20,7 @@ from lebureau_app.api import (
     metrics,
     problems,
     provider_keys,
+    snapshots,
     sockets,
     workspaces,
 )
@@ -36,6 +37,7 @@ ROUTERS = (
     images.router,
     desktops.router,
     desktop_channels.router,
+    snapshots.router,
     conversations.router,
     provider_keys.router,
     api_keys.router,

@@ -17,11 +17,19 @@ from lebureau_app.api.dependencies import (
     well_formed,
 )
 from lebureau_app.api.idempotent import Key, create_once, response
-from lebureau_app.api.listing import listing
-from lebureau_app.api.schemas import DesktopChange, DesktopRequest, Empty, Stop
+from lebureau_app.api.listing import listing, whole
+from lebureau_app.api.schemas import (
+    DesktopChange,
+    DesktopRequest,
+    Empty,
+    ForkRequest,
+    KeepAwake,
+    Start,
+    Stop,
+)
 from lebureau_app.api.shapes import shows
 from lebureau_app.errors import Invalid
-from lebureau_app.services import desktops, operations, present
+from lebureau_app.services import desktops, forks, operations, present
 from lebureau_app.services.desktops import Changes, NewDesktop
 from lebureau_app.services.idempotency import Answer
 
@@ -78,7 +86,10 @@ async def get_desktop(caller: Reader, desktop_id: DesktopId) -> dict[str, Any]:
 async def change_desktop(
     caller: Writer, desktop_id: DesktopId, payload: DesktopChange
 ) -> dict[str, Any]:
-    """Rename, relabel, choose provider keys; another tier while it is stopped."""
+    """Rename, relabel, choose provider keys and when to hibernate; another tier while it is stopped.
+
+    With `snapshot` a snapshot is taken before the tier changes, to go back to.
+    """
     changes = Changes(**{name: getattr(payload, name) for name in payload.model_fields_set})
     return present.desktop(await desktops.change(caller, desktop_id, changes))
 
@@ -91,10 +102,11 @@ async def destroy_desktop(caller: Writer, desktop_id: DesktopId) -> dict[str, An
 
 @router.post("/desktops/{desktop_id}/start", status_code=202, responses=shows(shapes.Desktop, 202))
 async def start_desktop(
-    caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
+    caller: Writer, desktop_id: DesktopId, payload: Start | None = None
 ) -> dict[str, Any]:
-    """Have it run."""
-    return present.desktop(await desktops.start(caller, desktop_id))
+    """Have it run; a hibernated one wakes, or with `cold` boots."""
+    cold = payload is not None and payload.cold
+    return present.desktop(await desktops.start(caller, desktop_id, cold=cold))
 
 
 @router.post("/desktops/{desktop_id}/stop", status_code=202, responses=shows(shapes.Desktop, 202))
@@ -114,6 +126,49 @@ async def restart_desktop(
 ) -> dict[str, Any]:
     """Shut it down and start it again."""
     return present.desktop(await desktops.restart(caller, desktop_id))
+
+
+@router.post(
+    "/desktops/{desktop_id}/hibernate", status_code=202, responses=shows(shapes.Desktop, 202)
+)
+async def hibernate_desktop(
+    caller: Writer, desktop_id: DesktopId, payload: Empty | None = None
+) -> dict[str, Any]:
+    """Have it give its memory back and keep all that is in it; using it wakes it."""
+    return present.desktop(await desktops.hibernate(caller, desktop_id))
+
+
+@router.post(
+    "/desktops/{desktop_id}/keep-awake", status_code=202, responses=shows(shapes.Desktop, 202)
+)
+async def keep_desktop_awake(
+    caller: Writer, desktop_id: DesktopId, payload: KeepAwake | None = None
+) -> dict[str, Any]:
+    """Let it not hibernate by itself for a while."""
+    seconds = (payload or KeepAwake()).seconds
+    return present.desktop(await desktops.keep_awake(caller, desktop_id, seconds))
+
+
+@router.post(
+    "/desktops/{desktop_id}/fork",
+    status_code=202,
+    responses=shows(shapes.Listing[shapes.Desktop], 202),
+)
+async def fork_desktop(
+    request: Request,
+    caller: Writer,
+    desktop_id: DesktopId,
+    payload: ForkRequest | None = None,
+    key: Key = None,
+) -> JSONResponse:
+    """New desktops from this one as it is now, each with an identity of its own."""
+
+    async def make() -> Answer:
+        asked = payload or ForkRequest()
+        children = await forks.fork(caller, desktop_id, asked.count, asked.name_prefix)
+        return Answer(202, whole([present.desktop(child) for child in children]))
+
+    return response(await create_once(request, caller, key, payload, make))
 
 
 @router.post("/desktops/{desktop_id}/cancel", status_code=202, responses=shows(shapes.Desktop, 202))

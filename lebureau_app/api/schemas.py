@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -13,6 +14,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from lebureau_app.services import forks
 from lebureau_app.services.access import Scope
 
 
@@ -23,9 +25,19 @@ def _clean(value: Any) -> Any:
     return value
 
 
+def _a_minute_at_least(seconds: int) -> int:
+    """Refuse rules by which a desktop would hardly be awake."""
+    if 0 < seconds < MINUTE:
+        raise ValueError("0 for never, or at least 60 seconds.")
+    return seconds
+
+
+MINUTE, WEEK, MONTH = 60, 7 * 86400, 30 * 86400
+
 Text = Annotated[str, BeforeValidator(_clean)]
 Line = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}_[0-9a-z]{26}$")]
+IdleSeconds = Annotated[int, Field(ge=0, le=MONTH), AfterValidator(_a_minute_at_least)]
 Secret = Annotated[SecretStr, BeforeValidator(_clean), Field(max_length=5000)]
 
 
@@ -107,12 +119,50 @@ class DesktopRequest(Payload):
 
 
 class DesktopChange(Payload):
-    """What is to be different about a desktop; what is left out stays."""
+    """What is to be different about a desktop; what is left out stays.
+
+    Attributes:
+        snapshot: Take a snapshot before the tier changes.
+        hibernate_after: Idle seconds; 0 never, null as the workspace says.
+    """
 
     name: Text = ""
     labels: dict[Text, Text] = Field(default_factory=dict)
     tier: Text = ""
+    snapshot: bool = False
     provider_keys: list[Id] | None = Field(default=None, max_length=20)
+    hibernate_after: IdleSeconds | None = None
+
+
+class WorkspaceChange(Payload):
+    """After how many idle seconds desktops hibernate that have no rule of their own; 0 never."""
+
+    hibernate_after: IdleSeconds
+
+
+class Start(Payload):
+    """How to start; `cold` gives up the memory that a hibernated desktop has kept."""
+
+    cold: bool = False
+
+
+class KeepAwake(Payload):
+    """For how many seconds a desktop does not hibernate by itself."""
+
+    seconds: int = Field(default=3600, ge=MINUTE, le=WEEK)
+
+
+class SnapshotRequest(Payload):
+    """A snapshot to take; without `name` one is made up."""
+
+    name: Line | None = None
+
+
+class ForkRequest(Payload):
+    """How many desktops to make of one; their names are the prefix with a number."""
+
+    count: int = Field(default=1, ge=1, le=forks.MOST)
+    name_prefix: Text | None = None
 
 
 class Stop(Payload):

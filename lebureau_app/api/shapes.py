@@ -120,6 +120,16 @@ class Host(Shape):
     note: str
 
 
+class Golden(Shape):
+    """The golden machine of a tier, whose memory new desktops resume; size in bytes."""
+
+    tier: str
+    status: Literal["ready", "making", "waiting", "failed"]
+    progress: Progress | None
+    size: int | None
+    error: str | None
+
+
 class Image(Shape):
     """A golden image; size in bytes."""
 
@@ -133,6 +143,7 @@ class Image(Shape):
     created_at: str | None
     error: str | None
     hint: str | None
+    goldens: list[Golden]
 
 
 class Readiness(Shape):

@@ -10,7 +10,7 @@ from lebureau_app.errors import DesktopNotFound, LeBureauError, Malformed
 from lebureau_app.gateway.live import live_sockets
 from lebureau_app.gateway.terminal import relay_terminal
 from lebureau_app.gateway.vnc import relay_vnc
-from lebureau_app.services import channels, desktops, tickets
+from lebureau_app.services import activity, channels, desktops, tickets
 from lebureau_app.services.tickets import Pass
 
 router = APIRouter()
@@ -45,7 +45,11 @@ async def _join(websocket: WebSocket, desktop_id: str, channel: Literal["vnc", "
         ) as live:
             door = await channels.door(caller, desktop_id, channel, admitted.mode)
             await _RELAYS[channel](
-                websocket, door, view_only=lambda: live.mode == "view", live=live
+                websocket,
+                door,
+                view_only=lambda: live.mode == "view",
+                live=live,
+                on_input=lambda: activity.note(desktop_id),
             )
     except LeBureauError as error:
         await websocket.send_denial_response(answer(websocket, error))

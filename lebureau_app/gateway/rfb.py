@@ -23,6 +23,7 @@ SET_DESKTOP_SIZE = 251
 QEMU = 255
 
 _INPUT = frozenset({KEY_EVENT, POINTER_EVENT, CUT_TEXT, XVP, SET_DESKTOP_SIZE, QEMU})
+_BY_A_PERSON = frozenset({KEY_EVENT, POINTER_EVENT, CUT_TEXT, QEMU})
 
 # Bytes after the type, for the messages whose length never varies.
 _FIXED_LENGTH = {
@@ -50,10 +51,14 @@ class ClientStream:
 
     Args:
         view_only: Asked at the start of each message: whether input must be dropped.
+        on_input: Called for what a person does that the guest sees: keys, pointer, clipboard.
     """
 
-    def __init__(self, view_only: Callable[[], bool]) -> None:
+    def __init__(
+        self, view_only: Callable[[], bool], on_input: Callable[[], None] = lambda: None
+    ) -> None:
         self._view_only = view_only
+        self._on_input = on_input
         self._received = bytearray()
         self._admitted = bytearray()
         self._conversation = self._converse()
@@ -84,6 +89,8 @@ class ClientStream:
         while True:
             (kind,) = yield 1
             dropped = kind in _INPUT and self._view_only()
+            if kind in _BY_A_PERSON and not dropped:
+                self._on_input()
             message = self._cut_text(dropped) if kind == CUT_TEXT else self._message(kind)
             complete = yield from message
             if not dropped:

@@ -15,7 +15,8 @@ from lebureau_app.guest.door import TERMINAL_PATH, TERMINAL_SUBPROTOCOLS, Door, 
 
 _HELLO = b"{"
 _OUTPUT_FLOW = (b"2", b"3")
-_INPUT = (b"0", b"1")
+_TYPED, _RESIZE = b"0", b"1"
+_INPUT = (_TYPED, _RESIZE)
 _DEFAULT_COLUMNS, _DEFAULT_ROWS = 80, 24
 _LARGEST_SIDE = 1000
 
@@ -26,6 +27,7 @@ async def relay_terminal(
     *,
     view_only: Callable[[], bool],
     live: LiveSocket,
+    on_input: Callable[[], None] = lambda: None,
     patience: float = PATIENCE,
 ) -> None:
     """Join a browser with a desktop's terminal until one of them ends.
@@ -35,17 +37,25 @@ async def relay_terminal(
         door: The terminal's door.
         view_only: Asked for each message: whether input and resizes are dropped.
         live: The entry in the register of live sockets.
+        on_input: Called for what a person types.
         patience: Seconds in which the browser has to take a message.
 
     Raises:
         ChannelNotReady: The door did not open; the WebSocket can still be refused.
     """
+
+    def admit(message: bytes) -> bytes:
+        passed = admitted(message, view_only=view_only())
+        if passed[:1] == _TYPED:
+            on_input()
+        return passed
+
     await relay(
         websocket,
         door,
         TERMINAL_PATH,
         TERMINAL_SUBPROTOCOLS,
-        admit=lambda message: admitted(message, view_only=view_only()),
+        admit=admit,
         live=live,
         patience=patience,
     )

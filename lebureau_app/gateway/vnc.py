@@ -16,6 +16,7 @@ async def relay_vnc(
     *,
     view_only: Callable[[], bool],
     live: LiveSocket,
+    on_input: Callable[[], None] = lambda: None,
     patience: float = PATIENCE,
 ) -> None:
     """Show a desktop's screen to a browser until one of them ends.
@@ -28,12 +29,13 @@ async def relay_vnc(
         door: The screen's door.
         view_only: Asked for each message: whether keys, pointer, clipboard and size are dropped.
         live: The entry in the register of live sockets.
+        on_input: Called for what a person does that the guest sees.
         patience: Seconds in which the browser has to take a message.
 
     Raises:
         ChannelNotReady: The door did not open; the WebSocket can still be refused.
     """
-    stream = ClientStream(view_only)
+    stream = ClientStream(view_only, on_input)
     await relay(
         websocket,
         door,

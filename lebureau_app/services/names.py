@@ -11,7 +11,7 @@ from lebureau_app.models import Desktop
 LONGEST = 63
 
 _NAME = re.compile(rf"[A-Za-z0-9-]{{1,{LONGEST}}}")
-_ROOM_FOR_A_NUMBER = len("-99")
+_ROOM_FOR_A_NUMBER = len("-9999")
 
 
 def check(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The routes of issue 2, as api.md has them: method and path."""
+"""The routes of issues 2 and 3, as api.md has them: method and path."""
 
 DESKTOP = "/api/desktops/{desktop_id}"
 
@@ -15,6 +15,7 @@ ROUTES = [
     ("GET", "/api/me"),
     ("GET", "/api/workspaces"),
     ("GET", "/api/workspaces/{workspace_id}"),
+    ("PATCH", "/api/workspaces/{workspace_id}"),
     ("GET", "/api/tiers"),
     ("GET", "/api/desktops"),
     ("POST", "/api/desktops"),
@@ -24,7 +25,15 @@ ROUTES = [
     ("POST", f"{DESKTOP}/start"),
     ("POST", f"{DESKTOP}/stop"),
     ("POST", f"{DESKTOP}/restart"),
+    ("POST", f"{DESKTOP}/hibernate"),
+    ("POST", f"{DESKTOP}/keep-awake"),
     ("POST", f"{DESKTOP}/cancel"),
+    ("POST", f"{DESKTOP}/fork"),
+    ("GET", f"{DESKTOP}/snapshots"),
+    ("POST", f"{DESKTOP}/snapshots"),
+    ("GET", f"{DESKTOP}/snapshots/{{snapshot_id}}/picture"),
+    ("POST", f"{DESKTOP}/snapshots/{{snapshot_id}}/restore"),
+    ("DELETE", f"{DESKTOP}/snapshots/{{snapshot_id}}"),
     ("GET", f"{DESKTOP}/explain"),
     ("GET", f"{DESKTOP}/operations"),
     ("POST", "/api/operations/{operation_id}/retry"),
