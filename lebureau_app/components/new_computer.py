@@ -4,8 +4,8 @@ import reflex as rx
 
 from lebureau_app.components import parts
 from lebureau_app.components.expressions import contains, count, negated
+from lebureau_app.components.tier_cards import tier_cards
 from lebureau_app.state.create import CreateState
-from lebureau_app.state.views import TierView
 
 
 def new_computer() -> rx.Component:
@@ -33,11 +33,16 @@ def new_computer() -> rx.Component:
 
 def _form() -> rx.Component:
     return rx.el.form(
-        rx.el.div(
-            rx.foreach(CreateState.tiers, _tier_card),
-            class_name="lb-tiers",
-            role="radiogroup",
-            aria_label="Tier",
+        tier_cards(CreateState.tiers, CreateState.tier, CreateState.choose_tier),
+        rx.cond(
+            CreateState.road != "",
+            rx.el.p(
+                rx.icon("timer", size=16, aria_hidden="true"),
+                CreateState.road,
+                id="road",
+                role="status",
+                class_name="lb-road",
+            ),
         ),
         parts.field(
             "Name",
@@ -74,26 +79,6 @@ def _form() -> rx.Component:
         ),
         on_submit=CreateState.provision,
         class_name="lb-form",
-    )
-
-
-def _tier_card(tier: TierView) -> rx.Component:
-    chosen = CreateState.tier == tier.id
-    return rx.el.label(
-        rx.el.input(
-            type="radio",
-            name="tier",
-            value=tier.id,
-            checked=chosen,
-            disabled=negated(tier.available),
-            on_change=CreateState.choose_tier(tier.id),
-        ),
-        rx.el.strong(tier.name),
-        rx.el.span(tier.price, class_name="lb-price"),
-        rx.el.small(tier.size),
-        rx.cond(tier.available, rx.fragment(), rx.el.small(tier.reason, class_name="lb-reason")),
-        class_name="lb-tier",
-        custom_attrs={"data-tier": tier.id},
     )
 
 

@@ -1,28 +1,49 @@
 import { useEffect, useRef, useState } from "react";
 import { keepConnected, socketUrl } from "./channel.js";
+import { fetchPicture, keepPicture, lastPicture } from "./pictures.js";
+import { Stopwatch } from "./stopwatch.jsx";
+
+const STILL_WIDTH = 1280;
+
+/** The last picture of the screen: what is shown until there is a connection, and after it has ended. */
+function useStill(desktopId, ready) {
+  const [still, setStill] = useState(() => lastPicture(desktopId));
+  useEffect(() => {
+    setStill(lastPicture(desktopId));
+    let gone = false;
+    fetchPicture(desktopId, STILL_WIDTH).then((picture) => picture && !gone && setStill(picture));
+    return () => { gone = true; };
+  }, [desktopId, ready]);
+  return [still, setStill];
+}
 
 /** The desktop's screen (RFB 3.8 over a WebSocket). `ready` says whether there is one to connect to. */
-export function Screen({ path, control, ready, waiting, ...rest }) {
+export function Screen({ desktopId, path, control, ready, waiting, since, ...rest }) {
   const host = useRef(null);
   const rfb = useRef(null);
   const [status, setStatus] = useState("");
+  const [still, setStill] = useStill(desktopId, ready);
   const mode = control ? "control" : "view";
 
   useEffect(() => {
-    if (!ready) return setStatus(waiting);
+    if (!ready) return undefined;
     return keepConnected("screen", async ({ opened, closed }) => {
       const { default: RFB } = await import("@novnc/novnc"); // touches `window`, so never while prerendering
       if (!host.current) return undefined;
       const socket = new WebSocket(socketUrl(`${path}?mode=${mode}`), ["binary"]);
-      socket.addEventListener("close", (event) => closed(event.code));
+      let shown = false;
+      const remember = () => {
+        if (shown) host.current?.querySelector("canvas")?.toBlob((blob) => blob && setStill(keepPicture(desktopId, blob)));
+      };
+      socket.addEventListener("close", (event) => { remember(); closed(event.code); });
       const connection = new RFB(host.current, socket, { shared: true });
       Object.assign(connection, { viewOnly: !control, scaleViewport: true, focusOnClick: true, background: "transparent" });
-      connection.addEventListener("connect", opened);
+      connection.addEventListener("connect", () => { shown = true; opened(); });
       connection.addEventListener("clipboard", (event) => { host.current.dataset.clipboard = event.detail.text; });
       rfb.current = connection;
-      return () => { rfb.current = null; connection.disconnect(); };
+      return () => { remember(); rfb.current = null; connection.disconnect(); };
     }, setStatus);
-  }, [path, mode, ready, waiting]);
+  }, [desktopId, path, mode, ready]);
 
   const paste = async () => {
     const text = await navigator.clipboard.readText().catch(() => null);
@@ -31,12 +52,14 @@ export function Screen({ path, control, ready, waiting, ...rest }) {
     rfb.current?.focus();
   };
   const copy = () => navigator.clipboard.writeText(host.current.dataset.clipboard ?? "");
+  const said = ready ? status : waiting;
 
   return (
     <div {...rest} className="lb-channel lb-screen" data-mode={mode}>
       <div ref={host} className="lb-channel-host" role="application" aria-label="Screen of the desktop" />
-      {status && <p className="lb-channel-status" role="status">{status}</p>}
-      {control && !status && (
+      {still && <img className="lb-still" src={still} alt="" data-shown={!!said} draggable={false} />}
+      {said && <p className="lb-channel-status" role="status"><span>{said}{!ready && since && <> · <Stopwatch since={since} /></>}</span></p>}
+      {control && !said && (
         <div className="lb-channel-tools">
           <button type="button" className="lb-mini" onClick={paste} title="Give the desktop what you have copied">Paste in</button>
           <button type="button" className="lb-mini" onClick={copy} title="Take what the desktop has copied">Copy out</button>

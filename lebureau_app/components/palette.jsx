@@ -12,6 +12,16 @@ const KEYS = [
   ["Esc", "Close"],
   ["Enter · Shift Enter", "In the chat: send · new line"],
 ];
+/* What can be done to a desktop of a status, by which route, and where it leads. */
+const VERBS = [
+  { verb: "Start", path: "start", of: ["stopped"] },
+  { verb: "Wake", path: "start", of: ["hibernated"] },
+  { verb: "Hibernate", path: "hibernate", of: ["running"] },
+  { verb: "Snapshot of", path: "snapshots", of: ["running", "stopped", "hibernated"] },
+  { verb: "Fork", path: "fork", of: ["running", "stopped", "hibernated"], lead: (made, go) => go(`/desktop/${made.items[0].id}`) },
+  { verb: "Stop", path: "stop", of: ["running"] },
+  { verb: "Restart", path: "restart", of: ["running"] },
+];
 const NEVER = -Infinity;
 const typing = (target) => target.isContentEditable || target.closest?.("input, textarea, select, .lb-channel, [role=dialog]");
 const press = (id) => document.getElementById(id)?.click();
@@ -30,10 +40,10 @@ function commandsFor(desktops, go, act) {
   ];
   const verbs = desktops.flatMap(({ id, name, status, task }) => [
     { name, kind: "desktop", hint: task ?? status, run: () => go(`/desktop/${id}`) },
-    status === "stopped" && !task && { name: `Start ${name}`, run: () => act(id, "start") },
-    status === "running" && !task && { name: `Stop ${name}`, run: () => act(id, "stop") },
-    status === "running" && !task && { name: `Restart ${name}`, run: () => act(id, "restart") },
-  ]).filter(Boolean);
+    ...(task ? [] : VERBS).filter(({ of }) => of.includes(status)).map(({ verb, path, lead }) => (
+      { name: `${verb} ${name}`, run: () => act(id, path).then((made) => lead?.(made, go)) }
+    )),
+  ]);
   return { pages, verbs };
 }
 
@@ -65,7 +75,7 @@ export function Palette() {
   const show = () => { setText(""); setAt(0); setProblem(""); setOpen(true); dialog.current.showModal(); };
   const close = () => dialog.current.close();
   const commands = useMemo(() => {
-    const act = (id, action) => call("POST", `/api/desktops/${id}/${action}`).catch((error) => { show(); setProblem(`${error.message} ${error.hint}`); });
+    const act = (id, path) => call("POST", `/api/desktops/${id}/${path}`, {});
     const { pages, verbs } = commandsFor(desktops, navigate, act);
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const found = [...verbs.filter((command) => command.kind || words.length), ...pages].filter((command) => matches(command, words));
@@ -92,7 +102,15 @@ export function Palette() {
     return () => document.removeEventListener("keydown", onKey);
   }, [navigate]);
 
-  const run = (command) => { close(); command?.run(); };
+  const run = async (command) => {
+    close();
+    try {
+      await command?.run();
+    } catch (error) {
+      show();
+      setProblem(`${error.message} ${error.hint}`);
+    }
+  };
   const onKeyDown = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) { event.preventDefault(); setAt((before) => (before + step + commands.length) % Math.max(1, commands.length)); }

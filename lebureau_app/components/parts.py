@@ -6,7 +6,7 @@ import reflex as rx
 from reflex.event import EventType
 
 from lebureau_app.components.expressions import negated, text_of
-from lebureau_app.components.streams import copy_button, elapsed
+from lebureau_app.components.streams import copy_button, elapsed, stopwatch
 from lebureau_app.state.views import DesktopView, LightView, ProblemView
 
 _COLORS: dict[str, Any] = {"solid": "indigo", "danger": "red"}
@@ -14,7 +14,7 @@ CHANNEL_HELP = "What this light says, and why"
 
 
 def button(
-    label: str,
+    label: Any,
     *,
     icon: str = "",
     look: Literal["solid", "soft", "ghost", "danger"] = "soft",
@@ -149,6 +149,24 @@ def banner(text: Any, tone: str, *actions: rx.Component) -> rx.Component:
 def since(desktop: DesktopView) -> rx.Component:
     """How long a desktop has been running."""
     return rx.cond(desktop.since != "", elapsed(since=desktop.since), rx.el.span())
+
+
+def doing(desktop: DesktopView, since: Any = "", **props: Any) -> rx.Component:
+    """What a desktop is doing, in one line; while it gets up, with the time that it takes."""
+    return rx.el.span(
+        desktop.line,
+        rx.cond(desktop.waking, rx.fragment(" · ", stopwatch(since=since, key=desktop.word))),
+        title=desktop.line,
+        class_name="lb-line",
+        **props,
+    )
+
+
+def lineage(desktop: DesktopView) -> rx.Component:
+    """Whose fork it is; nothing where it is none."""
+    return rx.cond(
+        desktop.parent != "", rx.el.span("fork of ", desktop.parent, class_name="lb-label")
+    )
 
 
 def progress(percent: Any) -> rx.Component:

@@ -1,39 +1,31 @@
 import { useEffect, useRef, useState } from "react";
+import { fetchPicture, lastPicture } from "./pictures.js";
 
 const EVERY = 5000;
-const latest = new Map(); // desktop id → object URL of its last picture, for the life of the page
+const WIDTH = 480;
 
-function keep(id, blob) {
-  const before = latest.get(id);
-  latest.set(id, URL.createObjectURL(blob));
-  if (before) setTimeout(() => URL.revokeObjectURL(before), 1000);
-  return latest.get(id);
-}
-
-/** A small live picture of a desktop's screen; dimmed and still where it does not run. */
-export function Picture({ desktopId, live, alt, note, ...rest }) {
+/** A small picture of a desktop's screen: live, or where it has been `kept`, the last one, dimmed and still. */
+export function Picture({ desktopId, live, kept, alt, note, ...rest }) {
   const box = useRef(null);
-  const [picture, setPicture] = useState(() => latest.get(desktopId));
+  const [picture, setPicture] = useState(() => lastPicture(desktopId));
 
   useEffect(() => {
-    setPicture(latest.get(desktopId));
-    if (!live) return undefined;
+    setPicture(lastPicture(desktopId));
+    if (!live && !kept) return undefined;
     let gone = false, timer, seen = false;
     const wanted = () => seen && !document.hidden && !gone;
     const refresh = async () => {
       clearTimeout(timer);
       if (!wanted()) return;
-      try {
-        const answer = await fetch(`/api/desktops/${desktopId}/screenshot?width=480`);
-        if (answer.ok && !gone) setPicture(keep(desktopId, await answer.blob()));
-      } catch { /* the last picture stays; the lights say what is wrong */ }
-      if (wanted()) timer = setTimeout(refresh, EVERY);
+      const taken = await fetchPicture(desktopId, WIDTH);
+      if (taken && !gone) setPicture(taken);
+      if (wanted() && live) timer = setTimeout(refresh, EVERY);
     };
     const observer = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; refresh(); });
     observer.observe(box.current);
-    document.addEventListener("visibilitychange", refresh);
+    if (live) document.addEventListener("visibilitychange", refresh);
     return () => { gone = true; clearTimeout(timer); observer.disconnect(); document.removeEventListener("visibilitychange", refresh); };
-  }, [desktopId, live]);
+  }, [desktopId, live, kept]);
 
   return (
     <div {...rest}>

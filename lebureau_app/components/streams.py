@@ -2,7 +2,9 @@
 
 import reflex as rx
 
-_HELPERS = [rx.asset(name, shared=True) for name in ("http.js", "channel.js", "markdown.jsx")]
+_HELPERS = [
+    rx.asset(name, shared=True) for name in ("http.js", "channel.js", "pictures.js", "markdown.jsx")
+]
 
 
 def _library(name: str) -> str:
@@ -16,10 +18,12 @@ class Screen(rx.Component):
     tag = "Screen"
     lib_dependencies: list[str] = ["@novnc/novnc@1.7.0"]
 
+    desktop_id: rx.Var[str]
     path: rx.Var[str]
     control: rx.Var[bool]
     ready: rx.Var[bool]
     waiting: rx.Var[str]
+    since: rx.Var[str]
 
 
 class TerminalPane(rx.Component):
@@ -47,19 +51,20 @@ class Chat(rx.Component):
 
 
 class Picture(rx.Component):
-    """A small live picture of a desktop's screen."""
+    """A small picture of a desktop's screen, live or the last one."""
 
     library = _library("picture.jsx")
     tag = "Picture"
 
     desktop_id: rx.Var[str]
     live: rx.Var[bool]
+    kept: rx.Var[bool]
     alt: rx.Var[str]
     note: rx.Var[str]
 
 
 class Workbench(rx.Component):
-    """Its three children (screen, terminal, chat) as panels; on a phone as tabs."""
+    """Its four children (screen, terminal, chat, snapshots) as panels; on a phone as tabs."""
 
     library = _library("workbench.jsx")
     tag = "Workbench"
@@ -74,6 +79,36 @@ class Elapsed(rx.Component):
 
     since: rx.Var[str]
     suffix: rx.Var[str]
+
+
+class Countdown(rx.Component):
+    """How long it is until something happens; counted in the browser."""
+
+    library = _library("countdown.jsx")
+    tag = "Countdown"
+
+    until: rx.Var[str]
+    prefix: rx.Var[str]
+    over: rx.Var[str]
+
+
+class Stopwatch(rx.Component):
+    """How long what is being done has been going on, to a tenth of a second."""
+
+    library = _library("stopwatch.jsx")
+    tag = "Stopwatch"
+
+    since: rx.Var[str]
+
+
+class Opened(rx.Component):
+    """Tells once that a person has opened the thing with this id."""
+
+    library = _library("opened.jsx")
+    tag = "Opened"
+
+    of: rx.Var[str]
+    on_opened: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class CopyButton(rx.Component):
@@ -107,6 +142,9 @@ chat = Chat.create
 picture = Picture.create
 workbench = Workbench.create
 elapsed = Elapsed.create
+countdown = Countdown.create
+stopwatch = Stopwatch.create
+opened = Opened.create
 copy_button = CopyButton.create
 palette = Palette.create
 setup_form = SetupForm.create

@@ -15,7 +15,7 @@ export function TerminalPane({ path, ready, waiting, ...rest }) {
   const [status, setStatus] = useState("");
 
   useEffect(() => {
-    if (!ready) return setStatus(waiting);
+    if (!ready) return undefined;
     let term, observer, socket, stop, gone = false;
     const encoder = new TextEncoder();
     const send = (text) => socket?.readyState === WebSocket.OPEN && socket.send(encoder.encode(text));
@@ -51,12 +51,13 @@ export function TerminalPane({ path, ready, waiting, ...rest }) {
       stop = keepConnected("terminal", connect, setStatus);
     })();
     return () => { gone = true; stop?.(); observer?.disconnect(); term?.dispose(); };
-  }, [path, ready, waiting]);
+  }, [path, ready]);
+  const said = ready ? status : waiting;
 
   return (
     <div {...rest} className="lb-channel lb-terminal">
       <div ref={host} className="lb-channel-host" />
-      {status && <p className="lb-channel-status" role="status">{status}</p>}
+      {said && <p className="lb-channel-status" role="status">{said}</p>}
     </div>
   );
 }

@@ -22,7 +22,7 @@ def register(app: rx.App) -> None:
     app.add_page(
         desktop.page,
         route="/desktop/[desktop_id]",
-        title="Desktop · Le Bureau",
+        title=DesktopState.title,
         on_load=DesktopState.watch,
     )
     app.add_page(

@@ -4,15 +4,22 @@ import reflex as rx
 
 from lebureau_app.components import parts
 from lebureau_app.components.expressions import negated
+from lebureau_app.components.fork_dialog import fork_dialog
+from lebureau_app.components.hibernation import resting
+from lebureau_app.components.retier_dialog import retier_dialog
 from lebureau_app.components.shell import shell
-from lebureau_app.components.streams import chat, screen, terminal, workbench
+from lebureau_app.components.streams import chat, opened, screen, terminal, workbench
+from lebureau_app.components.timeline import timeline
 from lebureau_app.state.desktop import DesktopState
+from lebureau_app.state.fork import ForkState
+from lebureau_app.state.retier import RetierState
+from lebureau_app.state.timeline import TimelineState
 
 _DESKTOP = DesktopState.desktop
 
 
 def page() -> rx.Component:
-    """The screen, the terminal and the chat of one desktop, under its lights."""
+    """Screen, terminal, chat and snapshots of one desktop, under its lights."""
     return shell(
         "Desktop",
         rx.cond(
@@ -21,12 +28,16 @@ def page() -> rx.Component:
                 _bar(),
                 parts.problem(DesktopState.problem, DesktopState.dismiss),
                 _doing(),
+                _slow_road(),
+                _refused(),
                 rx.cond(
                     _DESKTOP.name != "",
-                    _panels(),
+                    rx.fragment(_panels(), _on_opening()),
                     rx.el.p("Reading the desktop …", class_name="lb-quiet"),
                 ),
                 _destroy_dialog(),
+                fork_dialog(),
+                retier_dialog(),
             ),
             parts.empty(
                 "There is no such desktop.",
@@ -43,6 +54,7 @@ def _bar() -> rx.Component:
         rx.el.h1(_DESKTOP.name),
         parts.status(_DESKTOP.tone, _DESKTOP.word, id="desktop-status"),
         parts.since(_DESKTOP),
+        parts.lineage(_DESKTOP),
         parts.lights(DesktopState.lights),
         rx.el.span(class_name="lb-grow"),
         rx.cond(DesktopState.may_operate & negated(_DESKTOP.destroyed), _actions()),
@@ -74,11 +86,20 @@ def _actions() -> rx.Component:
         rx.cond(
             _DESKTOP.can_start,
             parts.button(
-                "Start",
+                rx.cond(_DESKTOP.hibernated, "Wake", "Start"),
                 icon="play",
                 look="solid",
                 on_click=DesktopState.start(_DESKTOP.id),
                 id="start",
+            ),
+        ),
+        rx.cond(
+            _DESKTOP.can_hibernate,
+            parts.button(
+                "Hibernate",
+                icon="moon",
+                on_click=DesktopState.hibernate(_DESKTOP.id),
+                id="hibernate",
             ),
         ),
         rx.cond(
@@ -108,12 +129,23 @@ def _more() -> rx.Component:
                 disabled=negated(_DESKTOP.can_restart),
             ),
             rx.dropdown_menu.item(
+                "Fork …",
+                on_select=ForkState.ask_to_fork(True),
+                disabled=negated(_DESKTOP.can_snapshot),
+            ),
+            rx.dropdown_menu.item(
+                rx.cond(_DESKTOP.can_retier, "Change the tier …", "Change the tier: stop it first"),
+                on_select=RetierState.ask_to_retier(True),
+                disabled=negated(_DESKTOP.can_retier),
+            ),
+            rx.dropdown_menu.item(
                 "Cancel what is being done",
                 on_select=DesktopState.cancel(_DESKTOP.id),
                 disabled=negated(_DESKTOP.busy),
             ),
             rx.dropdown_menu.separator(),
             parts.menu_label(_DESKTOP.tier, " · ", _DESKTOP.size),
+            rx.cond(_DESKTOP.stored != "", parts.menu_label(_DESKTOP.stored)),
             rx.cond(_DESKTOP.usage != "", parts.menu_label(_DESKTOP.usage)),
             parts.menu_label(rx.el.code(_DESKTOP.id)),
             rx.dropdown_menu.separator(),
@@ -130,9 +162,20 @@ def _more() -> rx.Component:
 
 def _doing() -> rx.Component:
     return rx.el.div(
-        rx.el.span(_DESKTOP.line, class_name="lb-line", id="desktop-line"),
+        parts.doing(_DESKTOP, DesktopState.doing_since, id="desktop-line"),
         parts.progress(_DESKTOP.percent),
         rx.el.span(class_name="lb-grow"),
+        rx.cond(
+            (_DESKTOP.name != "") & negated(_DESKTOP.destroyed),
+            resting(
+                DesktopState.hibernation,
+                may_operate=DesktopState.may_operate,
+                desktop_id=_DESKTOP.id,
+                on_keep_awake=DesktopState.keep_awake,
+                on_choose=DesktopState.choose_rule,
+                on_minutes=DesktopState.choose_minutes,
+            ),
+        ),
         rx.cond(
             _DESKTOP.running,
             parts.curl("POST", "/api/desktops/" + _DESKTOP.id + "/chat", '{"message": "…"}'),
@@ -142,14 +185,53 @@ def _doing() -> rx.Component:
     )
 
 
+def _slow_road() -> rx.Component:
+    said = rx.cond(DesktopState.slow_road_seen, "", _DESKTOP.slow_road)
+    return parts.banner(
+        said,
+        "off",
+        rx.el.span(class_name="lb-grow"),
+        rx.el.button(
+            "Put away",
+            type="button",
+            class_name="lb-mini",
+            on_click=DesktopState.put_slow_road_away,
+        ),
+    )
+
+
+def _refused() -> rx.Component:
+    return parts.banner(
+        _DESKTOP.refused,
+        "needs",
+        rx.el.span(class_name="lb-grow"),
+        rx.cond(
+            DesktopState.may_operate,
+            parts.button(
+                "Start cold",
+                icon="power",
+                on_click=DesktopState.start_cold,
+                title="Boot from its disk, and give up what was open",
+                id="start-cold",
+            ),
+        ),
+    )
+
+
+def _on_opening() -> rx.Component:
+    return rx.cond(DesktopState.may_operate, opened(of=_DESKTOP.id, on_opened=DesktopState.opened))
+
+
 def _panels() -> rx.Component:
     sockets = "/ws/desktops/" + _DESKTOP.id
     return workbench(
         screen(
+            desktop_id=_DESKTOP.id,
             path=sockets + "/vnc",
             control=DesktopState.control,
             ready=_DESKTOP.screen_ready,
             waiting=_DESKTOP.screen_waiting,
+            since=rx.cond(_DESKTOP.waking, DesktopState.doing_since, ""),
         ),
         terminal(
             path=sockets + "/terminal",
@@ -157,6 +239,15 @@ def _panels() -> rx.Component:
             waiting=_DESKTOP.terminal_waiting,
         ),
         chat(desktop_id=_DESKTOP.id, note=_DESKTOP.chat_note, disabled=_DESKTOP.chat_closed),
+        timeline(
+            _DESKTOP,
+            DesktopState.snapshots,
+            may_operate=DesktopState.may_operate & negated(_DESKTOP.destroyed),
+            on_take=TimelineState.take,
+            on_fork=ForkState.ask_to_fork(True),
+            on_restore=TimelineState.restore,
+            on_delete=TimelineState.drop,
+        ),
     )
 
 

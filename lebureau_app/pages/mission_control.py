@@ -11,7 +11,7 @@ from lebureau_app.components.streams import picture
 from lebureau_app.state.fleet import FleetState
 from lebureau_app.state.views import DesktopView, StepView
 
-_STATUSES = ("all", "running", "provisioning", "stopped", "error")
+_STATUSES = ("all", "running", "provisioning", "hibernated", "stopped", "error")
 
 
 def page() -> rx.Component:
@@ -128,6 +128,7 @@ def _tile(desktop: DesktopView) -> rx.Component:
             picture(
                 desktop_id=desktop.id,
                 live=desktop.live,
+                kept=desktop.kept,
                 alt=f"Screen of {desktop.name}",
                 note=desktop.picture_note,
             ),
@@ -137,9 +138,10 @@ def _tile(desktop: DesktopView) -> rx.Component:
             rx.el.span(
                 parts.status(desktop.tone, desktop.word),
                 parts.since(desktop),
+                parts.lineage(desktop),
                 class_name="lb-tile-state",
             ),
-            rx.el.span(desktop.line, class_name="lb-line", title=desktop.line),
+            parts.doing(desktop),
             parts.progress(desktop.percent),
             href=f"/desktop/{desktop.id}",
             class_name="lb-tile-link",
@@ -164,10 +166,13 @@ def _list() -> rx.Component:
 
 def _row(desktop: DesktopView) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(rx.link(desktop.name, href=f"/desktop/{desktop.id}")),
+        rx.el.td(
+            rx.link(desktop.name, href=f"/desktop/{desktop.id}"),
+            parts.lineage(desktop),
+        ),
         rx.el.td(parts.status(desktop.tone, desktop.word)),
         rx.el.td(parts.since(desktop), class_name="lb-number"),
-        rx.el.td(desktop.line, class_name="lb-line", title=desktop.line),
+        rx.el.td(parts.doing(desktop)),
         rx.el.td(parts.small_lights(desktop)),
         rx.el.td(desktop.tier),
         rx.el.td(rx.foreach(desktop.labels, lambda each: rx.el.span(each, class_name="lb-label"))),

@@ -1,4 +1,4 @@
-"""Settings, in five sections."""
+"""Settings, in six sections."""
 
 from typing import Any
 
@@ -6,14 +6,18 @@ import reflex as rx
 
 from lebureau_app.components import parts
 from lebureau_app.components.expressions import count, negated, text_of
+from lebureau_app.components.hibernation import rule
 from lebureau_app.components.shell import shell
 from lebureau_app.components.streams import copy_button
+from lebureau_app.state.hibernation_views import WorkspaceView
 from lebureau_app.state.settings import SettingsState
+from lebureau_app.state.snapshot_views import GoldenView
 from lebureau_app.state.views import ApiKeyView, HostView, ImageView, ModelKeyView, SessionView
 
 _PLACES = (
     ("models", "Model keys", "key-round"),
     ("api", "API keys", "terminal"),
+    ("workspace", "Workspace", "moon"),
     ("profile", "Profile", "user-round"),
     ("sessions", "Sessions", "monitor-smartphone"),
     ("host", "Image and host", "server"),
@@ -36,6 +40,7 @@ def page() -> rx.Component:
                 rx.match(
                     SettingsState.section,
                     ("api", _api_keys()),
+                    ("workspace", _workspaces()),
                     ("profile", _profile()),
                     ("sessions", _sessions()),
                     ("host", _host()),
@@ -311,6 +316,40 @@ def _api_key(key: ApiKeyView) -> rx.Component:
     )
 
 
+# Workspace
+
+
+def _workspaces() -> rx.Component:
+    return rx.el.section(
+        _head(
+            "Workspace",
+            "An idle desktop hibernates: its memory goes to disk, and a message, a click or a "
+            "call wakes it where it was.",
+        ),
+        _rows(SettingsState.workspaces, _workspace, parts.empty("Nothing to show.", "")),
+    )
+
+
+def _workspace(workspace: WorkspaceView) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.strong(workspace.name),
+            rx.el.small("Hibernate when idle for"),
+            class_name="lb-row-text",
+        ),
+        rule(
+            workspace.rule,
+            workspace.minutes,
+            on_choose=lambda seconds: SettingsState.choose_rule(workspace.id, seconds),
+            on_minutes=SettingsState.choose_minutes(workspace.id),
+            disabled=negated(workspace.owned),
+        ),
+        parts.curl("PATCH", "/api/workspaces/" + workspace.id, '{"hibernateAfter": 3600}'),
+        key=workspace.id,
+        custom_attrs={"data-workspace": workspace.id},
+    )
+
+
 # Profile and sessions
 
 
@@ -405,6 +444,16 @@ def _host() -> rx.Component:
             _image,
             parts.empty("There is no golden image yet.", "Desktops wait until one is built."),
         ),
+        _head(
+            "Golden machines",
+            "Booted once from the golden image and kept with their memory; new desktops resume "
+            "them in seconds.",
+        ),
+        _rows(
+            SettingsState.goldens,
+            _golden,
+            parts.empty("There is no golden machine.", "Desktops boot from the golden image."),
+        ),
         _head("Host", "The machine that carries your desktops."),
         _rows(
             SettingsState.hosts,
@@ -423,6 +472,17 @@ def _image(image: ImageView) -> rx.Component:
         rx.el.small(image.detail, " ", image.created, class_name="lb-row-when"),
         parts.progress(image.percent),
         key=image.id,
+    )
+
+
+def _golden(golden: GoldenView) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(rx.el.strong(golden.tier), class_name="lb-row-text"),
+        parts.status(golden.tone, golden.word),
+        rx.el.small(golden.detail, class_name="lb-row-when"),
+        parts.progress(golden.percent),
+        key=golden.tier,
+        custom_attrs={"data-golden": golden.tier},
     )
 
 

@@ -9,7 +9,7 @@ import reflex as rx
 
 from lebureau_app.errors import LeBureauError, NotSignedIn
 from lebureau_app.models import Role, new_id
-from lebureau_app.services import access, desktops, events, sessions
+from lebureau_app.services import access, desktops, events, sessions, snapshots
 from lebureau_app.state import presence
 from lebureau_app.state.views import NoticeView, ProblemView
 
@@ -71,9 +71,9 @@ class AppState(rx.State):
             logger.exception("request %s: a page's event failed", failure.request_id)
             self.problem = failure
 
-    def say(self, text: str, desktop_id: str = "", undo: str = "") -> None:
+    def say(self, text: str, desktop_id: str = "", undo: str = "", snapshot_id: str = "") -> None:
         """Tell what just happened, with a way back where there is one."""
-        self.notice = NoticeView(self.notice.id + 1, text, desktop_id, undo)
+        self.notice = NoticeView(self.notice.id + 1, text, desktop_id, undo, snapshot_id)
 
     @rx.event
     def dismiss(self) -> None:
@@ -102,6 +102,13 @@ class AppState(rx.State):
             self.say(f"{row.name} is restarting.", desktop_id)
 
     @rx.event
+    async def hibernate(self, desktop_id: str) -> None:
+        """Give a desktop's memory back to the host, and keep everything that is in it."""
+        with self.in_place():
+            row = await desktops.hibernate(self.caller, desktop_id)
+            self.say(f"{row.name} is hibernating. It wakes where it was.", desktop_id, "start")
+
+    @rx.event
     async def cancel(self, desktop_id: str) -> None:
         """Stop what is being done to a desktop."""
         with self.in_place():
@@ -113,8 +120,12 @@ class AppState(rx.State):
         """Take back what the notice tells of."""
         notice, self.notice = self.notice, NoticeView(self.notice.id + 1)
         with self.in_place():
-            action = {"start": desktops.start, "stop": desktops.stop}[notice.undo]
-            await action(self.caller, notice.desktop_id)
+            if notice.undo == "restore":
+                await snapshots.restore(self.caller, notice.desktop_id, notice.snapshot_id)
+            elif notice.undo == "stop":
+                await desktops.stop(self.caller, notice.desktop_id)
+            elif notice.undo == "start":
+                await desktops.start(self.caller, notice.desktop_id)
 
     async def changes(self) -> AsyncIterator[list[events.Told]]:
         """What happens in the caller's workspaces, in batches, for as long as the page is open.

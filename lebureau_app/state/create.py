@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from lebureau_app.services import desktops, hosts, present, provider_keys, tiers
-from lebureau_app.state import views
+from lebureau_app.state import snapshot_views, steps, views
 from lebureau_app.state.app import AppState
 from lebureau_app.state.views import TierView
 
@@ -19,6 +19,12 @@ class CreateState(AppState):
     with_agent: bool = True
     keys: list[dict[str, str]] = []
     key_ids: list[str] = []
+    roads: dict[str, str] = {}
+
+    @rx.var
+    def road(self) -> str:
+        """What creating a computer of the chosen tier will really be."""
+        return self.roads.get(self.tier, "")
 
     @rx.event
     async def ask(self, creating: bool):
@@ -33,6 +39,8 @@ class CreateState(AppState):
             fitting = [tier.id for tier in self.tiers if tier.available]
             self.tier = self.tier if self.tier in fitting else next(iter(fitting), self.tier)
             self.with_agent = True
+            goldens = await steps.goldens(self.caller)
+            self.roads = {tier.id: snapshot_views.road(goldens, tier.id) for tier in self.tiers}
             page = await provider_keys.list_provider_keys(self.caller, limit=200)
             self.keys = [{"id": row.id, "name": row.name} for row in page.rows]
             self.key_ids = [row.id for row in page.rows]

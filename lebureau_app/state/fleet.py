@@ -2,8 +2,9 @@
 
 import reflex as rx
 
+from lebureau_app.models import Desktop
 from lebureau_app.services import desktops, present
-from lebureau_app.state import steps, views
+from lebureau_app.state import parents, steps, views
 from lebureau_app.state.app import AppState
 from lebureau_app.state.views import DesktopView, StepView
 
@@ -89,11 +90,16 @@ class FleetState(AppState):
                 cursor=self.cursors[-1] if self.cursors else None,
             )
             needing = await desktops.needing_a_person(self.caller)
-            self.rows = [views.desktop(present.desktop(row)) for row in page.rows]
-            self.needs = [views.desktop(present.desktop(row)) for row in needing]
+            names = await parents.names(self.caller, [*page.rows, *needing])
+            self.rows = [_view(row, names) for row in page.rows]
+            self.needs = [_view(row, names) for row in needing]
             self.next_cursor = page.next_cursor or ""
             self.host_note = await steps.host_note(self.caller)
             self.banner = await steps.image_banner(self.caller)
             first_visit = not self.rows and not self.filtered
             self.steps = await steps.first_steps(self.caller) if first_visit else []
             self.loaded = True
+
+
+def _view(row: Desktop, names: dict[str, str]) -> DesktopView:
+    return views.desktop(present.desktop(row), names.get(row.parent_id or "", ""))

@@ -1,4 +1,4 @@
-"""Settings: model keys, API keys, profile, sessions, image and host."""
+"""Settings: model keys, API keys, workspace, profile, sessions, image and host."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,13 +14,16 @@ from lebureau_app.services import (
     provider_keys,
     sessions,
     users,
+    workspaces,
 )
 from lebureau_app.services.access import SCOPES, Scope
-from lebureau_app.state import views
+from lebureau_app.state import hibernation_views, snapshot_views, steps, views
 from lebureau_app.state.app import AppState
+from lebureau_app.state.hibernation_views import WorkspaceView
+from lebureau_app.state.snapshot_views import GoldenView
 from lebureau_app.state.views import ApiKeyView, HostView, ImageView, ModelKeyView, SessionView
 
-SECTIONS = ("models", "api", "profile", "sessions", "host")
+SECTIONS = ("models", "api", "workspace", "profile", "sessions", "host")
 _LONGEST_LIST = 200
 
 
@@ -36,7 +39,9 @@ class SettingsState(AppState):
     api_keys: list[ApiKeyView] = []
     new_secret: str = ""
     sessions: list[SessionView] = []
+    workspaces: list[WorkspaceView] = []
     images: list[ImageView] = []
+    goldens: list[GoldenView] = []
     hosts: list[HostView] = []
 
     @rx.event(background=True)
@@ -151,6 +156,18 @@ class SettingsState(AppState):
             self.say("The API key no longer works.")
             await self._read()
 
+    # Workspace
+
+    @rx.event
+    async def choose_rule(self, workspace_id: str, seconds: int):
+        """Have the desktops of a workspace hibernate after so many idle seconds; 0 is never."""
+        await self._rule(workspace_id, seconds)
+
+    @rx.event
+    async def choose_minutes(self, workspace_id: str, form: dict[str, Any]):
+        """The same with any number of minutes."""
+        await self._rule(workspace_id, hibernation_views.seconds(form.get("minutes", "")))
+
     # Profile and sessions
 
     @rx.event
@@ -186,11 +203,18 @@ class SettingsState(AppState):
             await images.request_build(self.caller)
             await self._read()
 
+    async def _rule(self, workspace_id: str, seconds: int) -> None:
+        with self.in_place():
+            await workspaces.change(self.caller, workspace_id, hibernate_after=seconds)
+            self.say("The rule counts from now on, for every desktop without one of its own.")
+            await self._read()
+
     async def _read(self) -> None:
         with self.in_place(keep=True):
             await {
                 "models": self._read_model_keys,
                 "api": self._read_api_keys,
+                "workspace": self._read_workspaces,
                 "profile": _nothing,
                 "sessions": self._read_sessions,
                 "host": self._read_host,
@@ -209,8 +233,16 @@ class SettingsState(AppState):
         current = self.caller.session_id
         self.sessions = [views.session(present.session(row, row.id == current)) for row in rows]
 
+    async def _read_workspaces(self) -> None:
+        page = await workspaces.list_workspaces(self.caller, limit=_LONGEST_LIST)
+        self.workspaces = [
+            hibernation_views.workspace(present.workspace(row, self.caller.roles[row.id]))
+            for row in page.rows
+        ]
+
     async def _read_host(self) -> None:
         self.images = [views.image(row.json()) for row in await images.list_images(self.caller)]
+        self.goldens = [snapshot_views.golden(each) for each in await steps.goldens(self.caller)]
         self.hosts = [views.host(present.host(row)) for row in await hosts.list_hosts(self.caller)]
 
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-GIB = 1 << 30
+from lebureau_app.errors import MemoryRefused
 
-TASK_WORDS = {
+GIB = 1 << 30
+MIB = 1 << 20
+
+TASK_WORDS: dict[str, str] = {
     "creating": "Creating",
     "starting": "Starting",
     "stopping": "Stopping",
@@ -37,12 +40,18 @@ class ProblemView:
 
 @dataclass(frozen=True)
 class NoticeView:
-    """What just happened, and what takes it back; `id` tells one from the next."""
+    """What just happened, and what takes it back; `id` tells one from the next.
+
+    Attributes:
+        undo: `start`, `stop` or `restore`; empty where there is no way back.
+        snapshot_id: What `restore` brings back.
+    """
 
     id: int = 0
     text: str = ""
     desktop_id: str = ""
     undo: str = ""
+    snapshot_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,17 @@ class DesktopView:
         line: What it is doing, in one line.
         since: When its state began, RFC 3339, or empty.
         percent: Of the step under way, -1 where nobody knows.
+        kept: There may be a last picture of its screen, though there is no screen now.
+        waking: It is getting up, by a boot or by a resume.
+        slow_road: Why it was booted and not resumed; empty if it was not.
+        refused: Why its memory cannot be resumed; empty if it can.
+        parent: The name of the desktop that it is a fork of; empty if it is none.
+        stored: What it occupies on disk, in words.
     """
 
     id: str = ""
     name: str = ""
+    tier_id: str = ""
     tier: str = ""
     size: str = ""
     status: str = ""
@@ -78,18 +94,29 @@ class DesktopView:
     since: str = ""
     percent: int = -1
     live: bool = False
+    kept: bool = False
     picture_note: str = ""
     labels: list[str] = field(default_factory=list)
     agent: str = ""
     usage: str = ""
     busy: bool = False
+    waking: bool = False
     running: bool = False
+    hibernated: bool = False
     failed: bool = False
     destroyed: bool = False
     can_start: bool = False
     can_stop: bool = False
     can_restart: bool = False
     can_destroy: bool = False
+    can_hibernate: bool = False
+    can_snapshot: bool = False
+    can_retier: bool = False
+    slow_road: str = ""
+    refused: str = ""
+    parent_id: str = ""
+    parent: str = ""
+    stored: str = ""
     screen_ready: bool = False
     screen_waiting: str = ""
     terminal_ready: bool = False
@@ -123,10 +150,16 @@ class StepView:
     action: str = ""
 
 
-def desktop(shown: dict[str, Any]) -> DesktopView:
-    """A desktop of api.md as pages show it."""
+def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
+    """A desktop of api.md as pages show it.
+
+    Args:
+        shown: The desktop.
+        parent: The name of the desktop that it is a fork of, where that is known.
+    """
     task, status = shown["task"], shown["status"]
     running = status == "running"
+    hibernated = status == "hibernated"
     gone = status == "destroyed"
     idle = not task and not gone
     readiness = shown["readiness"]
@@ -134,21 +167,25 @@ def desktop(shown: dict[str, Any]) -> DesktopView:
     return DesktopView(
         id=shown["id"],
         name=shown["name"],
+        tier_id=shown["tier"],
         tier=shown["tier"].capitalize(),
         size=size(shown["vcpus"], shown["memory"], shown["disk"]),
         status=status,
         tone=tone(shown),
-        word=TASK_WORDS.get(task or "", status.capitalize()),
+        word=word(shown),
         line=line(shown),
         since=(shown["startedAt"] or "") if running and not task else "",
         percent=round(progress["percent"]) if progress.get("percent") is not None else -1,
         live=running and readiness.get("screen") == "ready",
+        kept=status in ("hibernated", "stopped") or (not running and bool(shown["parentId"])),
         picture_note=_picture_note(shown),
         labels=[f"{key}:{value}" for key, value in sorted(shown["labels"].items())],
         agent=shown["agent"],
         usage=usage(shown["usage"]),
         busy=bool(task),
+        waking=task in ("creating", "starting", "restarting", "restoring"),
         running=running,
+        hibernated=hibernated,
         failed=status == "error",
         destroyed=gone,
         can_start=idle and status in ("stopped", "hibernated", "error"),
@@ -156,14 +193,36 @@ def desktop(shown: dict[str, Any]) -> DesktopView:
         and task not in ("stopping", "destroying"),
         can_restart=idle and running,
         can_destroy=not gone and task != "destroying",
+        can_hibernate=idle and running,
+        can_snapshot=idle and status in ("running", "stopped", "hibernated"),
+        can_retier=idle and status == "stopped",
+        slow_road=(shown["originNote"] or "") if running else "",
+        refused=refused(shown),
+        parent_id=shown["parentId"] or "",
+        parent=parent,
+        stored=stored(shown["storage"]),
         screen_ready=running and readiness.get("screen") == "ready",
         screen_waiting=_waiting(shown, "screen"),
         terminal_ready=running and readiness.get("terminal") == "ready",
         terminal_waiting=_waiting(shown, "terminal"),
         chat_note=_chat_note(shown),
-        chat_closed=not running or shown["agent"] == "none",
+        chat_closed=shown["agent"] == "none" or not (running or hibernated),
         lights=[light(channel, state) for channel, state in readiness.items()],
     )
+
+
+def refused(shown: dict[str, Any]) -> str:
+    """Why the memory of a desktop cannot be resumed; empty where it can, or where it has none."""
+    said = shown["statusMessage"] or ""
+    kept = shown["status"] == "hibernated" or MemoryRefused.hint in said
+    return said if kept and shown["needsAttention"] and not shown["task"] else ""
+
+
+def word(shown: dict[str, Any]) -> str:
+    """What a desktop is, or what is being done to it, in a word."""
+    if shown["task"] == "starting" and shown["status"] == "hibernated":
+        return "Waking"
+    return TASK_WORDS.get(shown["task"] or "") or shown["status"].capitalize()
 
 
 def tone(shown: dict[str, Any]) -> str:
@@ -178,7 +237,7 @@ def line(shown: dict[str, Any]) -> str:
     progress = shown["progress"] or {}
     if shown["task"]:
         return progress.get("message") or progress.get("step") or "Waiting for its turn"
-    if shown["status"] in ("error", "stopped") and shown["statusMessage"]:
+    if shown["status"] in ("error", "stopped", "hibernated") and shown["statusMessage"]:
         return shown["statusMessage"]
     if shown["status"] == "running":
         starting = shown["readiness"]["agent"] == "starting"
@@ -224,6 +283,20 @@ def gigabytes(size_in_bytes: int) -> str:
     return f"{amount:.0f} GB" if amount >= 10 or amount == int(amount) else f"{amount:.1f} GB"
 
 
+def amount(size_in_bytes: int) -> str:
+    """Bytes as GB, or as MB where that says more."""
+    if size_in_bytes < GIB // 10:
+        return f"{round(size_in_bytes / MIB)} MB"
+    return gigabytes(size_in_bytes)
+
+
+def stored(storage: dict[str, int]) -> str:
+    """What a desktop occupies on disk; what it does not have is left out."""
+    shown = [f"{part} {amount(storage[part])}" for part in storage if storage[part]]
+    said = " · ".join(shown)
+    return said[:1].upper() + said[1:]
+
+
 def price(money: dict[str, str]) -> str:
     """A monthly price in words."""
     amount = float(money["amount"])
@@ -242,18 +315,20 @@ def usage(used: dict[str, Any]) -> str:
 def _picture_note(shown: dict[str, Any]) -> str:
     if shown["status"] == "running":
         return "Its screen is coming up" if not shown["task"] else ""
-    return {"stopped": "Switched off", "error": "Needs a look", "hibernated": "Asleep"}.get(
+    return {"stopped": "Switched off", "error": "Needs a look", "hibernated": "Hibernated"}.get(
         shown["status"], "Not there yet"
     )
 
 
 def _waiting(shown: dict[str, Any], channel: str) -> str:
     if shown["task"]:
-        return f"{TASK_WORDS.get(shown['task'], 'Working')}: {line(shown)}"
+        progress = shown["progress"] or {}
+        return progress.get("message") or word(shown)
     if shown["status"] == "running":
         return _WAITING[channel]
     return {
         "stopped": f"This desktop is stopped. Start it to have its {channel}.",
+        "hibernated": "Hibernated. It wakes where it was.",
         "error": "This desktop has failed. Restart it, or look at its lights for the reason.",
         "destroyed": "This desktop has been destroyed. Its conversation is kept.",
     }.get(shown["status"], "This desktop is being made.")
@@ -264,6 +339,8 @@ def _chat_note(shown: dict[str, Any]) -> str:
         return "This desktop was made without an agent. Its screen and terminal are all yours."
     if shown["status"] == "destroyed":
         return "This desktop has been destroyed. What was said is kept."
+    if shown["status"] == "hibernated":
+        return _WAITING["agent"] if shown["task"] else "Hibernated: a message wakes it."
     if shown["status"] != "running":
         return "The agent hears you once the desktop runs."
     if shown["readiness"].get("agent") != "ready":

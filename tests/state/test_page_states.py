@@ -151,7 +151,7 @@ async def test_a_wrong_name_keeps_the_dialog_open_and_says_why(people: People):
     assert "letters, digits and hyphens" in page.problem.message
 
 
-@pytest.mark.parametrize("section", ["models", "api", "profile", "sessions", "host"])
+@pytest.mark.parametrize("section", ["models", "api", "workspace", "profile", "sessions", "host"])
 async def test_every_section_opens(section: str, people: People):
     page = await page_of(SettingsState, people["owner"])
     await fire(page, "show", section)

@@ -1,5 +1,6 @@
 import pytest
 
+from lebureau_app.errors import MemoryRefused
 from lebureau_app.models import Desktop, lights
 from lebureau_app.services import present
 from lebureau_app.state import views
@@ -56,7 +57,8 @@ def test_a_task_names_itself_and_its_step():
         "Booting Debian",
         42,
     )
-    assert view.screen_waiting == "Creating: Booting Debian"
+    assert view.screen_waiting == "Booting Debian"
+    assert view.waking
 
 
 def test_no_percentage_is_made_up():
@@ -82,7 +84,74 @@ def test_a_task_without_a_step_waits_for_its_turn():
 def test_what_can_be_done_follows_the_status(status, tone, can_start, can_stop):
     view = views.desktop(shown(status=status))
     assert (view.tone, view.can_start, view.can_stop) == (tone, can_start, can_stop)
-    assert view.chat_closed
+    assert view.chat_closed == (status != "hibernated")
+
+
+def test_a_hibernated_desktop_takes_a_message_and_wakes():
+    view = views.desktop(shown(status="hibernated"))
+    assert (view.word, view.line, view.kept) == ("Hibernated", "Wakes on a message", True)
+    assert not view.chat_closed
+    assert view.chat_note == "Hibernated: a message wakes it."
+    assert not view.refused
+
+
+def test_waking_is_said_before_there_is_a_step():
+    view = views.desktop(shown(status="hibernated", task="starting"))
+    assert (view.word, view.screen_waiting) == ("Waking", "Waking")
+    assert view.waking
+    assert not view.chat_closed
+
+
+def test_a_memory_that_is_refused_says_why_and_asks_for_somebody():
+    why = "Another QEMU wrote this memory."
+    view = views.desktop(shown(status="hibernated", needs_attention=True, status_message=why))
+    assert (view.tone, view.line, view.refused) == ("needs", why, why)
+
+
+def test_a_start_that_was_cancelled_is_no_refusal():
+    said = "Starting was cancelled."
+    assert not views.desktop(shown(status="hibernated", status_message=said)).refused
+
+
+def test_a_restored_memory_that_is_refused_says_so_while_stopped():
+    why = f"Another QEMU wrote this memory. {MemoryRefused.hint}"
+    stopped = {"status": "stopped", "needs_attention": True}
+    assert views.desktop(shown(**stopped, status_message=why)).refused == why
+    assert not views.desktop(shown(**stopped, status_message="The disk is broken.")).refused
+
+
+def test_the_slow_road_is_told_while_the_desktop_runs():
+    note = "There is no golden machine for this size yet, so it was booted."
+    assert views.desktop(shown(status="running", origin_note=note)).slow_road == note
+    assert not views.desktop(shown(status="stopped", origin_note=note)).slow_road
+
+
+@pytest.mark.parametrize(
+    ("status", "snapshot", "hibernate", "retier"),
+    [
+        ("running", True, True, False),
+        ("stopped", True, False, True),
+        ("hibernated", True, False, False),
+        ("provisioning", False, False, False),
+        ("error", False, False, False),
+    ],
+)
+def test_what_can_be_kept_follows_the_status(status, snapshot, hibernate, retier):
+    view = views.desktop(shown(status=status))
+    assert (view.can_snapshot, view.can_hibernate, view.can_retier) == (
+        snapshot,
+        hibernate,
+        retier,
+    )
+    busy = views.desktop(shown(status=status, task="snapshotting"))
+    assert not any((busy.can_snapshot, busy.can_hibernate, busy.can_retier))
+
+
+def test_what_a_desktop_occupies_leaves_out_what_it_does_not_have():
+    assert views.stored({"disk": 3 * GIB // 2, "memory": 0, "snapshots": 36 << 20}) == (
+        "Disk 1.5 GB · snapshots 36 MB"
+    )
+    assert views.stored({"disk": 0, "memory": 0, "snapshots": 0}) == ""
 
 
 def test_a_failed_desktop_says_why():
