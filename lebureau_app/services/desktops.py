@@ -41,6 +41,7 @@ from lebureau_app.services import (
     present,
     snapshots,
     tiers,
+    waking,
 )
 from lebureau_app.services.access import Caller, visible
 from lebureau_app.services.live import live
@@ -280,6 +281,9 @@ async def start(caller: Caller, desktop_id: str, *, cold: bool = False) -> Deskt
             return desktop
         if last is None and desktop.status == Status.RUNNING:
             return desktop
+        if last and last.kind == "hibernate" and not cold:
+            await waking.wake(session, desktop, caller.email)
+            return desktop
         desktop.desired_status = Status.RUNNING
         params = {"cold": True} if cold else None
         intents.enqueue(session, desktop, "start", caller.email, params, first=not pending)
@@ -422,7 +426,7 @@ async def _retier(
         undo = await snapshots.keep_automatically(session, desktop, note, caller)
         if undo is None:
             raise TooManySnapshots
-        params = {"snapshot": undo.id}
+        params = {"undo": undo.id}
     desktop.tier = tier.id
     desktop.vcpus, desktop.memory, desktop.disk = tier.vcpus, tier.memory, tier.disk
     intents.enqueue(session, desktop, "reconfigure", caller.email, params, first=False)
@@ -490,7 +494,9 @@ def _explained(desktop: Desktop, channel: str) -> dict[str, Any]:
             Light.FAILED: "It does not answer.",
         }[state]
     )
-    return {"channel": channel, "state": state, "reason": reason, "nextStep": NEXT_STEPS[state]}
+    asleep = desktop.status == Status.HIBERNATED and state == Light.OFF
+    step = "Use it or start it: it wakes as it was." if asleep else NEXT_STEPS[state]
+    return {"channel": channel, "state": state, "reason": reason, "nextStep": step}
 
 
 def _name_taken() -> NameTaken:

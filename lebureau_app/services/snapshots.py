@@ -135,7 +135,7 @@ async def delete(caller: Caller, desktop_id: str, snapshot_id: str) -> None:
         if snapshot.status == SnapshotStatus.DELETING:
             return
         pending = await operations.pending(session, desktop_id)
-        if any(each.params.get("snapshot") == snapshot_id for each in pending):
+        if any(snapshot_id in each.params.values() for each in pending):
             raise Conflict(
                 "This snapshot is in use right now.", hint="Wait until that is done, or cancel it."
             )
