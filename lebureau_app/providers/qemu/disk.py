@@ -8,6 +8,7 @@ from pathlib import Path
 from lebureau_app.errors import ProviderError
 
 SECONDS = 60.0
+COPY_SECONDS = 1800.0
 
 
 async def make_overlay(disk: Path, backing: Path, size: int) -> None:
@@ -28,8 +29,38 @@ async def make_overlay(disk: Path, backing: Path, size: int) -> None:
             f"The golden image needs a disk of {needed} bytes and this desktop has {size}.",
             hint="Choose a tier with a larger disk.",
         )
-    overlay = (*("-f", "qcow2", "-F", "qcow2"), "-b", _relative(backing, disk.parent))
+    overlay = (*("-f", "qcow2", "-F", "qcow2"), "-b", relative_path(backing, disk.parent))
     await _qemu_img("create", "-q", *overlay, str(disk), str(size))
+
+
+async def make_overlay_ahead(disk: Path, backing: Path, size: int) -> None:
+    """Make an overlay on a disk that will be there, with this size, before anybody opens it.
+
+    Args:
+        disk: The file to make.
+        backing: Where the other disk will be; kept as a relative path.
+        size: Bytes of that disk.
+    """
+    below = ("-u", "-F", "qcow2", "-b", relative_path(backing, disk.parent))
+    await _qemu_img("create", "-q", "-f", "qcow2", *below, str(disk), str(size))
+
+
+async def copy(disk: Path, to: Path) -> None:
+    """Copy a disk beside itself, whoever has it open; holes stay holes."""
+    await _run("cp", "--sparse=always", "--reflink=auto", str(disk), str(to), seconds=COPY_SECONDS)
+
+
+async def put_on(disk: Path, backing: Path) -> None:
+    """Let a disk that nobody has open stand on a lower disk of its chain.
+
+    What it had from the disks between is copied into it. It may be interrupted.
+
+    Args:
+        disk: The overlay.
+        backing: One of the disks that it stands on.
+    """
+    below = ("-F", "qcow2", "-b", relative_path(backing, disk.parent))
+    await _qemu_img("rebase", "-q", *below, str(disk), seconds=COPY_SECONDS)
 
 
 async def grow(disk: Path, size: int) -> None:
@@ -37,14 +68,19 @@ async def grow(disk: Path, size: int) -> None:
     await _qemu_img("resize", "-q", str(disk), str(size))
 
 
-def _relative(file: Path, folder: Path) -> str:
+def relative_path(file: Path, folder: Path) -> str:
+    """How a disk in `folder` names another one, so that the data folder can move."""
     return os.path.relpath(file.resolve(), folder.resolve())
 
 
-async def _qemu_img(*arguments: str) -> str:
+async def _qemu_img(*arguments: str, seconds: float = SECONDS) -> str:
+    return await _run("qemu-img", *arguments, seconds=seconds)
+
+
+async def _run(program: str, *arguments: str, seconds: float) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
-            "qemu-img",
+            program,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -52,15 +88,15 @@ async def _qemu_img(*arguments: str) -> str:
         )
     except OSError as error:
         raise ProviderError(
-            f"qemu-img cannot be run: {error}.",
+            f"{program} cannot be run: {error}.",
             hint="Run `lebureau doctor`: it names the packages that are missing.",
         ) from error
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             output, complaint = await process.communicate()
     except TimeoutError as error:
         raise ProviderError(
-            f"qemu-img {arguments[0]} did not finish in {SECONDS:.0f} s: the disk is too slow.",
+            f"{program} {arguments[0]} did not finish in {seconds:.0f} s: the disk is too slow.",
             hint="Try again when the host is less busy.",
         ) from error
     finally:
@@ -68,5 +104,5 @@ async def _qemu_img(*arguments: str) -> str:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise ProviderError(f"qemu-img {arguments[0]} failed: {complaint.decode().strip()}")
+        raise ProviderError(f"{program} {arguments[0]} failed: {complaint.decode().strip()}")
     return output.decode()

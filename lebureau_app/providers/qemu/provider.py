@@ -44,6 +44,7 @@ from lebureau_app.providers.qemu.disk import grow, make_overlay
 from lebureau_app.providers.qemu.golden import GoldenFolder, GoldenShelf, fingerprint
 from lebureau_app.providers.qemu.hypervisor import KEPT_AS_GOLDEN, Hypervisor
 from lebureau_app.providers.qemu.image import Image, load_image
+from lebureau_app.providers.qemu.keeping import Keeping
 from lebureau_app.providers.qemu.machine import (
     Identity,
     MachineFolder,
@@ -62,7 +63,7 @@ SLOW_ROAD = "Its golden machine could not be resumed ({}), so it was booted from
 log = logging.getLogger(__name__)
 
 
-class QemuProvider(Provider, Egress, Goldens):
+class QemuProvider(Keeping, Provider, Egress, Goldens):
     """Machines of QEMU on this host.
 
     Args:
@@ -78,6 +79,7 @@ class QemuProvider(Provider, Egress, Goldens):
         self._accelerator: Accelerator | None = None
         self._probing = asyncio.Lock()
         self._admission = asyncio.Lock()
+        self._chains = asyncio.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._shelf = GoldenShelf(settings)
         self._births = Births(settings, self._shelf)
@@ -87,6 +89,7 @@ class QemuProvider(Provider, Egress, Goldens):
         """Make the folders, remove what was interrupted, and begin to check golden machines."""
         self._settings.make_folders()
         await asyncio.to_thread(sweep, self._settings)
+        await self._mend_all()
         await asyncio.to_thread(self._shelf.sweep_drafts)
         self._checking = asyncio.create_task(self._check_goldens())
 
@@ -144,11 +147,9 @@ class QemuProvider(Provider, Egress, Goldens):
             ProviderError: QEMU did not start; its last words say why.
         """
         async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
-            seen = await hypervisor.observe()
+            seen = await self._whole(machine, hypervisor)
             if seen.power is Power.RUNNING:
                 return
-            if seen.power is Power.UNKNOWN:
-                raise NotYet(seen.reason)
             await hypervisor.end()
             if cold:
                 await self._births.give_up_memory(machine, identity)
@@ -200,6 +201,7 @@ class QemuProvider(Provider, Egress, Goldens):
             seen = await hypervisor.observe()
             if seen.power in (Power.RUNNING, Power.UNKNOWN):
                 raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
+            self._require_whole(machine)
             if machine.waits():
                 raise ProviderError(
                     "A machine whose memory waits to be resumed cannot be resized.",
@@ -331,6 +333,8 @@ class QemuProvider(Provider, Egress, Goldens):
         machine = self._machine(desktop_id)
         async with self._lock(desktop_id):
             with _host_faults():
+                machine.proved(ref)
+                await self._mend_quietly(machine)
                 identity = machine.proved(ref)
                 yield machine, identity, Hypervisor(machine, identity)
 
@@ -350,14 +354,18 @@ class QemuProvider(Provider, Egress, Goldens):
             machine_type=(await self.accelerator()).machine_type,
             golden=spec.golden,
         )
-        golden = None if spec.golden else await self._golden_folder(spec)
+        backing, pending = image.disk, None
+        if spec.snapshot:
+            backing, pending, identity = self._fork_of(spec.snapshot, identity)
+        elif not spec.golden and (golden := await self._golden_folder(spec)):
+            backing, pending = golden.disk, Pending(Origin.GOLDEN, golden.path.name)
         try:
             machine.make_run_folder()
             machine.make_draft()
-            backing = golden.disk if golden else image.disk
-            await make_overlay(machine.draft / machine.disk.name, backing, spec.disk)
-            if golden:
-                machine.write_pending(Pending(Origin.GOLDEN, golden.path.name), machine.draft)
+            async with self._chains:
+                await make_overlay(machine.draft / machine.disk.name, backing, identity.disk)
+            if pending:
+                machine.write_pending(pending, machine.draft)
             machine.write_identity(identity, machine.draft)
             machine.draft.rename(machine.path)
         except BaseException:
@@ -472,6 +480,7 @@ class QemuProvider(Provider, Egress, Goldens):
                 return None
             try:
                 machine.trim_logs()
+                await self._mend_quietly(machine)
                 return await Hypervisor(machine, identity).observe()
             except (ProviderError, OSError) as error:
                 reason = f"It cannot be looked at: {error}"

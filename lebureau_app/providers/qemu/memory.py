@@ -1,0 +1,231 @@
+"""The memory of a running machine becomes a file that it, or a copy of it, can go on from.
+
+QEMU writes each page to its own place in the file (`migration.MAPPED_RAM`), pages of nothing but
+zeros not at all. The guest may run on meanwhile: what it changes is written again, and only the
+last of it while it is halted.
+"""
+
+import asyncio
+import errno
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from qemu.qmp import ExecuteError, QMPClient
+
+from lebureau_app.errors import NoCapacity, ProviderError
+from lebureau_app.providers.qemu import migration, processes
+from lebureau_app.providers.qemu.files import occupied
+
+SAVE_SECONDS = 600.0
+"""How long a memory may take to be written."""
+
+LIVE_SECONDS = 30.0
+"""How long a guest may write faster than its memory is saved; then it is halted for the rest."""
+
+MARGIN = 1 << 30
+"""Bytes of disk that stay free for the guests' own disks to grow."""
+
+_BANDWIDTH = 10**11
+"""Bytes a second: as fast as the disk is."""
+
+_DOWNTIME = 300
+"""Milliseconds that QEMU may halt a live guest for, by its own estimate."""
+
+_STILL = ("paused", "postmigrate", "finish-migrate", "save-vm", "io-error")
+_OVER = (None, "none", "completed", "failed", "cancelled")
+_LOOK_AGAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a memory comes from.
+
+    Attributes:
+        qemu: The whole version of the QEMU that wrote it.
+        accelerator: `kvm` or `tcg`.
+        machine_type: QEMU's versioned machine type.
+        created: Seconds since 1970.
+        size: Bytes that it occupies.
+    """
+
+    qemu: str
+    accelerator: str
+    machine_type: str
+    created: float
+    size: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Self:
+        """What a record, which may hold more, says about it.
+
+        Raises:
+            KeyError: It does not say it.
+        """
+        return cls(**{name: record[name] for name in cls.__slots__})
+
+    def record(self) -> dict[str, Any]:
+        """It, to be written down."""
+        return asdict(self)
+
+
+async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
+    """Write a machine's memory to a file; the guest is halted when it is done.
+
+    Args:
+        monitor: The machine's monitor.
+        file: What to write; closed to everybody else.
+        machine_type: The machine's.
+
+    Raises:
+        NoCapacity: The disk became full; `let_go_on` is next.
+        ProviderError: QEMU could not do it; `let_go_on` is next.
+    """
+    await asyncio.to_thread(file.touch, 0o600)
+    try:
+        await end_jobs(monitor)
+        await migration.prepare(monitor, migration.MAPPED_RAM)
+        speed = {"max-bandwidth": _BANDWIDTH, "downtime-limit": _DOWNTIME}
+        await monitor.execute("migrate-set-parameters", speed)
+        await monitor.execute("migrate", {"uri": f"file:{file}"})
+        await _finish(monitor)
+        return Provenance(
+            qemu=await _release(monitor),
+            accelerator=await _accelerator(monitor),
+            machine_type=machine_type,
+            created=time.time(),
+            size=occupied(file),
+        )
+    except (ExecuteError, migration.Failed) as error:
+        raise _refusal(str(error), file) from error
+
+
+async def let_go_on(monitor: QMPClient) -> None:
+    """Let a halted guest go on, whether its memory has been saved, or is still being saved."""
+    await monitor.execute("migrate_cancel")
+    while (await _told(monitor, "query-migrate")).get("status") not in _OVER:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN)
+    await migration.prepare(monitor, ())
+    if (await _told(monitor, "query-status")).get("status") in _STILL:
+        await monitor.execute("cont")
+
+
+async def end_jobs(monitor: QMPClient) -> None:
+    """End what QEMU does to the machine's disks in the background; it leaves them as good."""
+    while jobs := await _listed(monitor, "query-block-jobs"):
+        for job in jobs:
+            await monitor.execute("block-job-cancel", {"device": job["device"], "force": True})
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+def require_room(place: Path, needed: int, what: str) -> None:
+    """Refuse early what the disk has no room for.
+
+    Args:
+        place: Where it would be written.
+        needed: Bytes.
+        what: Its name for a person.
+
+    Raises:
+        NoCapacity: There is not enough room.
+    """
+    left = max(0, shutil.disk_usage(place).free - MARGIN)
+    if needed > left:
+        raise NoCapacity(
+            f"{what} may need {_gigabytes(needed)} of disk and this host has {_gigabytes(left)} "
+            "left for it.",
+            hint="Delete snapshots, or destroy a desktop.",
+        )
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Tell a full disk from every other fault of the host.
+
+    Raises:
+        NoCapacity: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full_disk() from error
+        raise
+
+
+def most_to_save(uuid: str, memory: int, goldens: Path) -> int:
+    """How many bytes saving a running machine's memory may take at most.
+
+    That is what QEMU holds, and what its guest may have from a golden machine without having looked
+    at it yet (proc_pid_smaps(5), proc_pid_maps(5)).
+
+    Args:
+        uuid: The machine's.
+        memory: Bytes of memory that the guest has.
+        goldens: Where golden machines are kept.
+    """
+    pid = processes.by_uuid().get(uuid)
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        held = int(rollup.partition("Rss:")[2].split()[0]) << 10
+        names = {line.split(maxsplit=5)[-1] for line in _lines(f"/proc/{pid}/maps")}
+        shared = sum(occupied(Path(name)) for name in names if name.startswith(f"{goldens}/"))
+        return min(memory, held + shared)
+    except (OSError, ValueError, IndexError):
+        return memory
+
+
+async def _finish(monitor: QMPClient) -> None:
+    """Wait until the memory has been written; halt a guest that does not let it come to an end."""
+    try:
+        async with asyncio.timeout(LIVE_SECONDS):
+            await migration.finish(monitor)
+    except TimeoutError:
+        await monitor.execute("stop")
+        await migration.finish(monitor)
+
+
+def _refusal(said: str, file: Path) -> ProviderError:
+    if "No space left" in said or shutil.disk_usage(file.parent).free < 1 << 20:
+        return _full_disk()
+    return ProviderError(f"QEMU could not write the machine's memory: {said}")
+
+
+def _full_disk() -> NoCapacity:
+    return NoCapacity(
+        "This host's disk became full while the state of the desktop was being written.",
+        hint="Delete snapshots, or destroy a desktop.",
+    )
+
+
+async def _release(monitor: QMPClient) -> str:
+    """The whole version of this QEMU, as its `--version` tells it."""
+    told = await _told(monitor, "query-version")
+    numbers = ".".join(str(told["qemu"][part]) for part in ("major", "minor", "micro"))
+    return f"{numbers} ({told['package']})" if told["package"] else numbers
+
+
+async def _accelerator(monitor: QMPClient) -> str:
+    return "kvm" if (await _told(monitor, "query-kvm")).get("enabled") else "tcg"
+
+
+async def _told(monitor: QMPClient, question: str) -> dict[str, Any]:
+    answer = await monitor.execute(question)
+    return answer if isinstance(answer, dict) else {}
+
+
+async def _listed(monitor: QMPClient, question: str) -> Sequence[Any]:
+    answer = await monitor.execute(question)
+    return answer if isinstance(answer, list) else []
+
+
+def _lines(file: str) -> list[str]:
+    return Path(file).read_text().splitlines()
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GB"
