@@ -53,6 +53,38 @@ FILLING = bytes.fromhex(
 """Fills the 63 MiB above the first one when the power button is pressed, and says so with `F`."""
 
 
+NOTEBOOK = bytes.fromhex(
+    "31c08ed88ec08ed0bc007c"  # segments 0, stack below the program
+    "8816007e"  # where the boot drive is kept
+    "c606017e2d"  # the letter in memory: "-"
+    "b055e86300"  # say "U"
+    "ba0206b80001ef"  # out PM1_EN, power button
+    "fb"  # sti
+    "f4"  # sleep: hlt
+    "ba0006eda900017547"  # in ax, PM1_STS; power button: off
+    "b401cd1674f0"  # is there a key? (int 16h)
+    "b400cd16"  # which?
+    "3c77742b"  # "w": write
+    "3c727403"  # "r": tell
+    "a2017e"  # any other: keep it in memory
+    "b80102e83b00"  # tell: read the third sector (int 13h)
+    "b03ce83100"  # say "<"
+    "a0017ee82b00"  # say the letter in memory
+    "a0008008c07502b02de81f00"  # say the letter on disk, or "-"
+    "b03ee81a00"  # say ">"
+    "ebbd"  # sleep
+    "a0017ea20080"  # write: the letter in memory
+    "b80103e81100"  # to the third sector
+    "ebce"  # tell
+    "ba0406b80020eff4ebf6"  # off: out PM1_CNT, S5
+    "baf803eec3"  # say: out 0x3f8
+    "bb0080b90300b6008a16007ecd13c3"  # a sector of the boot drive, at 0x8000
+)
+"""Keeps one letter in memory and one on disk, obeys the power button, and answers every key with
+both letters, as in `<ab>`: `w` writes the letter in memory to disk, `r` does nothing, and any other
+letter becomes the one in memory."""
+
+
 def make_image(images_dir: Path, image: str = IMAGE, code: bytes = OBEDIENT) -> str:
     """Make the golden image of a tiny guest.
 

@@ -1,0 +1,65 @@
+"""Hands for a machine with the `NOTEBOOK` guest: keys in, letters out."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from lebureau_app.providers.qemu import qmp
+from lebureau_app.providers.qemu.machine import MachineFolder
+from tests.support.eventually import eventually
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The letter in the guest's memory and the one on its disk; `-` where there is none."""
+
+    memory: str
+    disk: str
+
+
+class Notebook:
+    """One machine.
+
+    Args:
+        machine: Its folder. It runs.
+    """
+
+    def __init__(self, machine: MachineFolder) -> None:
+        self._machine = machine
+
+    async def up(self) -> None:
+        """Wait until it listens."""
+
+        async def look() -> bool:
+            return "U" in await self._said()
+
+        await eventually(look, seconds=60)
+
+    async def read(self) -> Letters:
+        """What it knows."""
+        return await self.press("r")
+
+    async def note(self, memory: str, disk: str = "") -> None:
+        """Let it keep a letter in memory and, after that, another one on disk."""
+        if disk:
+            await self.press(disk)
+            await self.press("w")
+        assert (await self.press(memory)).memory == memory
+
+    async def press(self, key: str) -> Letters:
+        """Press a key and hear the answer."""
+        before = len(await self._said())
+        identity = self._machine.identity()
+        async with qmp.conversation(
+            self._machine.monitor, identity.desktop_id, identity.uuid, 10
+        ) as monitor:
+            await monitor.execute("send-key", {"keys": [{"type": "qcode", "data": key}]})
+
+        async def answer() -> re.Match[str] | None:
+            return re.search(r"<(.)(.)>", (await self._said())[before:])
+
+        heard = await eventually(answer)
+        return Letters(heard[1], heard[2])
+
+    async def _said(self) -> str:
+        return await asyncio.to_thread(self._machine.serial_log.read_text)
