@@ -73,8 +73,9 @@ class Idle:
             left = (due - self._now()).total_seconds()
             if left > 0:
                 pause = min(pause, left)
-            elif not await self._hibernates(desktop):
+            elif not await self._is_at_work(desktop):
                 self._spared[desktop.id] = self._now() + TRY_AGAIN
+                await self._hibernate(desktop)
         return pause
 
     def _due(self, desktop: Desktop) -> datetime | None:
@@ -84,18 +85,21 @@ class Idle:
             return None
         return max(due, self._spared.get(desktop.id, due))
 
-    async def _hibernates(self, desktop: Desktop) -> bool:
-        """Have a desktop hibernate whose time has come, if nothing is at work in it after all."""
+    async def _is_at_work(self, desktop: Desktop) -> bool:
+        """Whether a command is at work in a desktop whose time has come, as far as can be told."""
         try:
-            if await self._links.is_at_work(desktop.id):
-                activity.note(desktop.id)
-                return True
+            at_work = await self._links.is_at_work(desktop.id)
         except LeBureauError as error:
             log.info("%s cannot be asked whether it is idle: %s", desktop.id, error.message)
-            return False
+            self._spared[desktop.id] = self._now() + TRY_AGAIN
+            return True
+        if at_work:
+            activity.note(desktop.id)
+        return at_work
+
+    async def _hibernate(self, desktop: Desktop) -> None:
+        """Have a desktop hibernate, unless something has been done with it in the last moment."""
         await activity.flush()
-        if not await journal.hibernate_if_idle(desktop.id, self._now()):
-            return False
-        log.info("%s is idle, and hibernates", desktop.id)
-        self._links.wake()
-        return True
+        if await journal.hibernate_if_idle(desktop.id, self._now()):
+            log.info("%s is idle, and hibernates", desktop.id)
+            self._links.wake()

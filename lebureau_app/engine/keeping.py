@@ -48,13 +48,15 @@ async def take_snapshot(work: Work) -> None:
 
 
 async def make_sure_of_the_undo(work: Work) -> None:
-    """Refuse to go back where the state of now was to be kept first, and could not be."""
+    """Refuse a change before which the desktop was to be kept, and could not be."""
     undo = await snapshot_state.load(work.operation.params.get("undo", ""))
-    if undo is not None and undo.status == SnapshotStatus.FAILED:
-        raise Conflict(
-            f"What the desktop is now could not be kept, so it stays as it is: {undo.note}",
-            hint="Make room, or remove a snapshot, and restore again.",
-        )
+    if undo is None or undo.status != SnapshotStatus.FAILED:
+        return
+    await desktop_state.note(work.desktop.id, **snapshot_state.caps(undo))
+    raise Conflict(
+        f"What the desktop is now could not be kept, so it stays as it is: {undo.note}",
+        hint="Make room, or remove a snapshot, and try again.",
+    )
 
 
 async def restore_snapshot(work: Work) -> None:

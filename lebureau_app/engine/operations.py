@@ -150,8 +150,8 @@ class Operations:
         await say(said)
         first = True
         while True:
-            cancellable = operation.kind not in _NOT_TO_BE_CANCELLED
-            if cancellable and await journal.wants_cancel(operation):
+            await journal.hear(operation)
+            if operation.cancel and operation.kind not in _NOT_TO_BE_CANCELLED:
                 raise _Cancelled
             try:
                 waited = loop.time() - began

@@ -27,6 +27,7 @@ _START = (
 )
 _PICTURE = Step("picture", "Taking a picture of the screen", take_picture)
 _OFF = Step("off", "Switching the machine off", switch_off)
+_UNDO = Step("undo", "Making sure that it can be undone", make_sure_of_the_undo)
 _SNAPSHOT = (_PICTURE, Step("keep", "Keeping its disk and memory", take_snapshot))
 
 
@@ -47,15 +48,14 @@ def plan(kind: str, stop_timeout: float) -> tuple[Step, ...]:
         "start": _START,
         "stop": stop,
         "restart": (*stop, *_START),
-        "reconfigure": (Step("resize", "Changing its size", resize),),
+        "reconfigure": (
+            _UNDO,
+            Step("resize", "Changing its size", resize),
+        ),
         "hibernate": (_PICTURE, Step("sleep", "Writing its memory to disk", hibernate)),
         "snapshot": _SNAPSHOT,
         "fork": _SNAPSHOT,
-        "restore": (
-            Step("undo", "Making sure that it can be undone", make_sure_of_the_undo),
-            _OFF,
-            Step("restore", "Going back to the snapshot", restore_snapshot),
-        ),
+        "restore": (_UNDO, _OFF, Step("restore", "Going back to the snapshot", restore_snapshot)),
         "drop_snapshot": (Step("drop", "Removing the snapshot", drop_snapshot),),
         "destroy": (Step("destroy", "Removing the machine and its disk", take_apart),),
     }[kind]

@@ -22,7 +22,7 @@ from lebureau_app.models import (
     lights,
     utc_now,
 )
-from lebureau_app.services import desktop_state, events
+from lebureau_app.services import desktop_state, events, snapshot_state
 from lebureau_app.services.access import Caller, visible
 from lebureau_app.services.idleness import hibernates_at
 from lebureau_app.services.live import live
@@ -236,11 +236,12 @@ async def renew(operation: Operation) -> None:
         session.add(held)
 
 
-async def wants_cancel(operation: Operation) -> bool:
-    """Whether a person asked to stop it."""
+async def hear(operation: Operation) -> None:
+    """Take over what a person has said about it meanwhile: to stop, or how to go on."""
     async with db.reading() as session:
         fresh = await session.get(Operation, operation.id)
-        return fresh is None or fresh.cancel
+    operation.cancel = fresh is None or fresh.cancel
+    operation.params = fresh.params if fresh else operation.params
 
 
 async def record(
@@ -312,11 +313,7 @@ async def restored(operation: Operation, snapshot: Snapshot) -> None:
         became = {
             "status": Status.STOPPED,
             "desired_status": Status.RUNNING if snapshot.memory else Status.STOPPED,
-            "tier": snapshot.tier,
-            "vcpus": snapshot.vcpus,
-            "memory": snapshot.memory_size,
-            "disk": snapshot.disk_size,
-            "image": snapshot.image,
+            **snapshot_state.caps(snapshot),
             "identified": "",
             "boot": "",
             "readiness": lights(),

@@ -39,6 +39,17 @@ async def ready() -> list[Snapshot]:
         return list(await session.exec(query))
 
 
+def caps(snapshot: Snapshot) -> dict[str, Any]:
+    """The columns of a desktop that are as they were when its snapshot was taken."""
+    return {
+        "tier": snapshot.tier,
+        "vcpus": snapshot.vcpus,
+        "memory": snapshot.memory_size,
+        "disk": snapshot.disk_size,
+        "image": snapshot.image,
+    }
+
+
 async def note(snapshot_id: str, **columns: Any) -> Snapshot | None:
     """Write what the engine found out, and tell it where it makes a difference.
 
