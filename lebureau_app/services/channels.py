@@ -13,8 +13,8 @@ LIGHTS = {"vnc": "screen", "terminal": "terminal"}
 PATIENCE = 60.0
 """Seconds that a command waits for its desktop to wake."""
 
-SOCKET_PATIENCE = 10.0
-"""The same for a WebSocket and its ticket: a browser comes again by itself."""
+TICKET_PATIENCE = 10.0
+"""The same for a ticket."""
 
 
 async def execute(caller: Caller, desktop_id: str, command: str, timeout: float) -> Completed:
@@ -27,7 +27,7 @@ async def execute(caller: Caller, desktop_id: str, command: str, timeout: float)
         timeout: Seconds.
 
     Raises:
-        DesktopNotRunning: It does not run.
+        DesktopNotRunning: It does not run, or could not be woken.
         ChannelNotReady: It cannot be reached yet.
         GuestError: It did not answer as it should.
     """
@@ -63,6 +63,8 @@ async def screenshot(caller: Caller, desktop_id: str, width: int | None) -> byte
 async def door(caller: Caller, desktop_id: str, channel: str, mode: str) -> Door:
     """The way to a channel for somebody who may use it that way.
 
+    Nobody is woken by it: a page that was left open comes again and again by itself.
+
     Args:
         caller: Who wants to go through.
         desktop_id: Where to.
@@ -76,7 +78,8 @@ async def door(caller: Caller, desktop_id: str, channel: str, mode: str) -> Door
         ChannelNotReady: The channel's light is not ready.
     """
     desktop = await _member(caller, desktop_id, role_for(mode))
-    await waking.awake(caller, desktop, LIGHTS[channel], SOCKET_PATIENCE)
+    if desktop.status != Status.RUNNING:
+        raise DesktopNotRunning(f"This desktop is {desktop.status}.")
     return await live().door(desktop.id, LIGHTS[channel])
 
 

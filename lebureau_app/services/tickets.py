@@ -60,7 +60,7 @@ async def create(
     if desktop.status == Status.DESTROYED:
         raise DesktopDestroyed
     if desktop.status == Status.HIBERNATED:
-        await waking.awake(caller, desktop, channels.LIGHTS[channel], channels.SOCKET_PATIENCE)
+        await waking.awake(caller, desktop, channels.LIGHTS[channel], channels.TICKET_PATIENCE)
     token = secrets.token_urlsafe(32)
     row = Ticket(
         token_hash=digest(token),

@@ -13,9 +13,12 @@ from websockets.typing import Subprotocol
 
 from lebureau_app import db
 from lebureau_app.models import Desktop, Ticket, utc_now
-from lebureau_app.services import sessions
+from lebureau_app.services import activity, sessions
 from tests.conftest import PASSWORD
-from tests.gateway.servers import RfbServer, door_for, served
+from tests.gateway.servers import FULL_REQUEST, RfbServer, door_for, served
+from tests.support.eventually import eventually
+
+PRESSED_KEY = b"\x04\x01\0\0\0\0\0a"
 
 
 @pytest.fixture
@@ -63,6 +66,22 @@ async def test_a_ticket_opens_the_screen_once(server, http, people, desktop):
         assert socket.subprotocol == "binary"
         assert (await socket.recv()) == b"RFB 003.008\n"
     assert await refused(url) == (401, "ticket_invalid")
+
+
+async def test_input_is_activity_and_an_open_socket_is_none(server, http, people, desktop):
+    url = (await ticket(http, people, desktop)).json()["url"]
+
+    async def active():
+        async with db.reading() as session:
+            return (await session.get_one(Desktop, desktop.id)).last_active_at
+
+    async with connect(url, proxy=None) as socket:
+        await socket.send(b"RFB 003.008\n\x01\x01" + FULL_REQUEST)
+        await socket.recv()
+        await activity.flush()
+        assert await active() is None
+        await socket.send(PRESSED_KEY)
+        assert await eventually(active)
 
 
 async def test_of_many_at_once_with_one_ticket_one_gets_in(server, http, people, desktop):

@@ -67,6 +67,18 @@ def test_every_split_in_two_gives_the_same():
         assert stream.feed(said[:cut]) + stream.feed(said[cut:]) == left
 
 
+def test_only_what_a_person_does_is_input():
+    did = []
+    stream = ClientStream(lambda: False, lambda: did.append(True))
+    stream.feed(HANDSHAKE + b"".join(PASSING))
+    assert not did
+    stream.feed(KEY + POINTER + CUT_TEXT)
+    assert len(did) == 3
+    watching = ClientStream(lambda: True, lambda: did.append(True))
+    watching.feed(HANDSHAKE + KEY + POINTER + CUT_TEXT)
+    assert len(did) == 3
+
+
 def test_the_mode_can_change_between_messages_but_not_within_one():
     viewing = True
     stream = ClientStream(lambda: viewing)

@@ -58,7 +58,10 @@ async def kinds(desktop: Desktop) -> list[str]:
 async def asleep(people) -> Desktop:
     """A hibernated desktop."""
     return await make_desktop(
-        people.workspace_id, status=Status.HIBERNATED, desired_status=Status.HIBERNATED
+        people.workspace_id,
+        "asleep",
+        status=Status.HIBERNATED,
+        desired_status=Status.HIBERNATED,
     )
 
 
@@ -229,11 +232,11 @@ class TestWaking:
             await running
 
     async def test_a_ticket_comes_with_a_ready_channel_or_later(self, people, asleep, monkeypatch):
-        monkeypatch.setattr(channels, "SOCKET_PATIENCE", 0.05)
+        monkeypatch.setattr(channels, "TICKET_PATIENCE", 0.05)
         with pytest.raises(ChannelNotReady, match="waking"):
             await tickets.create(people["owner"], asleep.id, "vnc", None)
         assert await kinds(asleep) == ["start"]
-        monkeypatch.setattr(channels, "SOCKET_PATIENCE", 10)
+        monkeypatch.setattr(channels, "TICKET_PATIENCE", 10)
         asking = asyncio.create_task(tickets.create(people["owner"], asleep.id, "vnc", None))
         await asyncio.sleep(0)
         await wakes_up(asleep)
@@ -242,9 +245,15 @@ class TestWaking:
     async def test_a_viewer_wakes_nobody(self, people, asleep):
         with pytest.raises(DesktopNotRunning, match="hibernated"):
             await tickets.create(people["viewer"], asleep.id, "vnc", "view")
-        with pytest.raises(DesktopNotRunning, match="hibernated"):
-            await channels.door(people["viewer"], asleep.id, "vnc", "view")
         assert await kinds(asleep) == []
+
+    async def test_an_open_page_that_comes_again_wakes_nobody(self, people, asleep, desktop):
+        await desktops.hibernate(people["owner"], desktop.id)
+        with pytest.raises(DesktopNotRunning, match="hibernated"):
+            await channels.door(people["owner"], asleep.id, "vnc", "control")
+        with pytest.raises(ChannelNotReady):
+            await channels.door(people["owner"], desktop.id, "vnc", "control")
+        assert (await kinds(asleep), await kinds(desktop)) == ([], ["hibernate"])
 
     async def test_what_is_stopped_stays_stopped(self, people):
         stopped = await make_desktop(people.workspace_id, status=Status.STOPPED)
