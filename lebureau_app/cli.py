@@ -170,6 +170,7 @@ def build_image() -> None:
             said.get("error", "The golden image could not be built."),
             hint=f"{said.get('hint', '')} The log is {log}.".strip(),
         )
+    out.print("The server makes golden machines of it by itself, so that new desktops resume.")
 
 
 @image.command("prune")

@@ -1,6 +1,7 @@
 """What this machine has and lacks for Le Bureau. Looks and tries, and changes nothing."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -242,6 +243,36 @@ def _golden_image(settings: Settings) -> Finding:
     return Finding(Verdict.OK, ", ".join(manifest.parent.name for manifest in images))
 
 
+def _golden_machines(settings: Settings) -> Finding:
+    records = sorted(settings.goldens_dir.glob("*/golden.json"))
+    if not records:
+        return Finding(Verdict.WARN, "none yet: desktops boot", "The server makes them by itself.")
+    sizes = sorted({json.loads(record.read_text())["memory"] for record in records})
+    told = ", ".join(f"{size / GIB:g} GiB" for size in sizes)
+    return Finding(Verdict.OK, f"for desktops with {told} of memory")
+
+
+def _kept_memories(settings: Settings) -> Finding:
+    """Memory that another version of QEMU has kept may be refused when its desktop is to wake."""
+    records = [
+        *settings.desktops_dir.glob("*/hibernation/memory.json"),
+        *settings.snapshots_dir.glob("*/snapshot.json"),
+    ]
+    kept = [
+        release for record in records if (release := json.loads(record.read_text()).get("qemu"))
+    ]
+    if not kept:
+        return Finding(Verdict.OK, "none")
+    others = [release for release in kept if release != accel.qemu_release(QEMU)]
+    if not others:
+        return Finding(Verdict.OK, f"{len(kept)}, all of this QEMU")
+    return Finding(
+        Verdict.WARN,
+        f"{len(others)} of {len(kept)} are of another QEMU: {', '.join(sorted(set(others)))}",
+        "If QEMU refuses one, its desktop stays as it is: bring that QEMU back, or start it cold.",
+    )
+
+
 Examination = Callable[[Settings], Finding]
 
 COMMON: dict[str, Examination] = {
@@ -260,4 +291,6 @@ EMBEDDED: dict[str, Examination] = {
     "socat": _socat,
     "image tools": _image_tools,
     "golden image": _golden_image,
+    "golden machines": _golden_machines,
+    "kept memories": _kept_memories,
 }

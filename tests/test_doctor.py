@@ -1,6 +1,7 @@
 """The doctor finds what is wrong and says how to mend it."""
 
 import asyncio
+import json
 import os
 import socket
 from pathlib import Path
@@ -107,3 +108,32 @@ def test_a_check_that_breaks_is_a_failed_check(fake: Settings, monkeypatch: pyte
     assert check.verdict is Verdict.FAIL
     assert "on fire" in check.what
     assert not doctor.healthy([check])
+
+
+def test_golden_machines_are_told_by_their_size(fake: Settings):
+    assert embedded(fake, "golden machines").verdict is Verdict.WARN
+    record = fake.goldens_dir / "key" / "golden.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"memory": 4 << 30}))
+    check = embedded(fake, "golden machines")
+    assert (check.verdict, check.what) == (Verdict.OK, "for desktops with 4 GiB of memory")
+
+
+def test_memories_of_another_qemu_are_a_warning(fake: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.accel, "qemu_release", lambda _: "10.1.0")
+    assert embedded(fake, "kept memories").what == "none"
+    for name, release in (("dsk_one", "10.1.0"), ("dsk_two", "10.0.2")):
+        record = fake.desktops_dir / name / "hibernation" / "memory.json"
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"qemu": release}))
+    without_memory = fake.snapshots_dir / "snp_one" / "snapshot.json"
+    without_memory.parent.mkdir(parents=True)
+    without_memory.write_text("{}")
+    check = embedded(fake, "kept memories")
+    assert check.verdict is Verdict.WARN
+    assert check.what == "1 of 2 are of another QEMU: 10.0.2"
+
+
+def embedded(settings: Settings, name: str) -> Check:
+    """The outcome of one check that concerns the embedded provider only."""
+    return doctor._carried_out(name, doctor.EMBEDDED[name], settings)
