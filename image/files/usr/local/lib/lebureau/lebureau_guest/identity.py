@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
 
 from lebureau_guest.machine import USER, GuestError, Machine
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+MACHINE_ID = "/etc/machine-id"
+JOURNALS = ("/run/log/journal", "/var/log/journal")
 AUTHORIZED_KEYS = f"/etc/ssh/authorized_keys.d/{USER}"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
@@ -28,7 +31,7 @@ def set_hostname(machine: Machine, name: str) -> None:
     if machine.write("/etc/hostname", f"{name}\n"):
         hosts = machine.read("/etc/hosts")
         machine.write("/etc/hosts", re.sub(r"(?m)^127\.0\.1\.1.*$", f"127.0.1.1 {name}", hosts))
-        machine.run(["hostname", name])
+        machine.path("/proc/sys/kernel/hostname").write_text(name)
 
 
 def ensure_host_key(machine: Machine) -> None:
@@ -45,12 +48,23 @@ def host_key(machine: Machine) -> str:
 
 
 def become_another(machine: Machine) -> None:
-    """Drop everything a clone shares with its origin: machine id, host key, random seed."""
-    if machine.path("/etc/machine-id").is_mount():
-        machine.run(["umount", "/etc/machine-id"])
-    machine.write("/etc/machine-id", f"{secrets.token_hex(16)}\n", mode=0o444)
+    """Drop everything a clone shares with its origin: machine id, host key, seed, connections."""
+    _renew_machine_id(machine)
     machine.remove("/var/lib/systemd/random-seed")
     machine.remove(HOST_KEY)
     machine.remove(f"{HOST_KEY}.pub")
     ensure_host_key(machine)
-    machine.run(["systemctl", "kill", "--signal=HUP", "--kill-whom=main", "ssh.service"])
+    machine.signal_all("sshd-session", signal.SIGHUP)
+    if listener := machine.read("/run/sshd.pid").strip():
+        machine.signal(int(listener), signal.SIGHUP)
+
+
+def _renew_machine_id(machine: Machine) -> None:
+    """Change machine-id(5) under the running systemd, and keep its journal readable."""
+    if machine.path(MACHINE_ID).is_mount():
+        machine.run(["umount", MACHINE_ID])
+    old, new = machine.read(MACHINE_ID).strip(), secrets.token_hex(16)
+    machine.write(MACHINE_ID, f"{new}\n", mode=0o444)
+    for journals in map(machine.path, JOURNALS):
+        if old and (journals / old).is_dir():
+            (journals / new).symlink_to(old)

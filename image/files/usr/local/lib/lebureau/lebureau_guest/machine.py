@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 USER = "agent"
 USER_ID = 1000
 
 Run = Callable[[Sequence[str]], str]
+Kill = Callable[[int, int], None]
 
 
 class GuestError(Exception):
@@ -36,11 +39,15 @@ class Machine:
     Args:
         root: The root directory; another one than ``/`` in tests.
         run: How commands are run.
+        kill: How signals are sent.
     """
 
-    def __init__(self, root: Path = Path("/"), run: Run = run_command) -> None:
+    def __init__(
+        self, root: Path = Path("/"), run: Run = run_command, kill: Kill = os.kill
+    ) -> None:
         self._root = root
         self.run = run
+        self.kill = kill
 
     def path(self, name: str) -> Path:
         """Return where a path of the machine is."""
@@ -81,6 +88,21 @@ class Machine:
             os.unlink(draft)
             raise
         return True
+
+    def is_active(self, unit: str) -> bool:
+        """Tell whether a service has processes, without asking systemd (cgroups(7))."""
+        return bool(self.read(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs").strip())
+
+    def signal(self, process: int, number: signal.Signals) -> None:
+        """Send a signal to a process, if there is one."""
+        with suppress(ProcessLookupError):
+            self.kill(process, number)
+
+    def signal_all(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to every process whose program has this name."""
+        for process in self.path("/proc").iterdir():
+            if process.name.isdigit() and self.read(f"/proc/{process.name}/comm").strip() == name:
+                self.signal(int(process.name), number)
 
     def remove(self, name: str) -> bool:
         """Remove a file; tell whether it was there."""

@@ -16,6 +16,8 @@ CONFIG = f"/home/{USER}/.openclaw/openclaw.json"
 def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     """Give the gateway its keys and configuration, and start it.
 
+    A gateway that runs with the token of another machine is taken over, in the background.
+
     Args:
         machine: The machine.
         agent: ``keys``, the whole key file, and ``config``, laid over the image's own.
@@ -27,15 +29,28 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     if not isinstance(keys, dict) or not isinstance(overlay, dict):
         raise GuestError("agent.keys and agent.config must be JSON objects.")
     config = merge(json.loads(machine.read(BASE_CONFIG)), overlay)
+    before = gateway_token(json.loads(machine.read(KEYS) or "{}"))
     machine.write(KEYS, json.dumps(keys), mode=0o600, private=True)
-    machine.write(CONFIG, json.dumps(config, indent=2) + "\n", mode=0o600, private=True)
-    machine.run(["systemctl", "start", "--no-block", UNIT])
+    text = json.dumps(config, indent=2) + "\n"
+    reloads = machine.write(CONFIG, text, mode=0o600, private=True)
+    if not machine.is_active(UNIT):
+        machine.run(["systemctl", "start", "--no-block", UNIT])
+    elif before != (after := gateway_token(keys)):
+        from lebureau_guest import takeover
+
+        takeover.in_background(before, after, reloads=reloads)
 
 
 def shut_off(machine: Machine) -> None:
     """Stop the gateway and take its keys away."""
     machine.run(["systemctl", "stop", "--no-block", UNIT])
     machine.remove(KEYS)
+
+
+def gateway_token(keys: dict[str, Any]) -> str:
+    """The token in a key file, or nothing."""
+    gateway = keys.get("gateway")
+    return str(gateway.get("token", "")) if isinstance(gateway, dict) else ""
 
 
 def merge(base: Any, overlay: Any) -> Any:
