@@ -1,0 +1,102 @@
+"""A program that carries out one verb of the qemu provider and kills itself at a chosen step.
+
+    python -m tests.providers.qemu.dying HOME VERB STEP
+
+`STEP` is the dotted name of a function of the provider with `+` (die after it) or `-` (before it).
+"""
+
+import asyncio
+import functools
+import inspect
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lebureau_app.providers.base import MachineSpec
+from lebureau_app.providers.qemu.provider import QemuProvider
+from lebureau_app.settings import Settings
+
+MIB = 1 << 20
+PACKAGE = "lebureau_app.providers.qemu"
+
+
+def spec(desktop_id: str, *, golden: bool = False) -> MachineSpec:
+    """The machine that all verbs are about."""
+    key = "ssh-ed25519 AAAA"
+    return MachineSpec(
+        desktop_id, "atlas", "filling", 1, 64 * MIB, 64 * MIB, authorized_key=key, golden=golden
+    )
+
+
+async def born(provider: QemuProvider, desktop_id: str) -> str:
+    """Create the machine and start it."""
+    ref = await provider.create(spec(desktop_id))
+    await provider.start(desktop_id, ref)
+    return ref
+
+
+async def kept(provider: QemuProvider, desktop_id: str) -> None:
+    """Make a golden machine."""
+    ref = await provider.create(spec(desktop_id, golden=True))
+    await provider.start(desktop_id, ref)
+    await provider.keep_golden(desktop_id, ref)
+
+
+async def booted(provider: QemuProvider, desktop_id: str) -> None:
+    """Create the machine and boot it."""
+    ref = await provider.create(spec(desktop_id))
+    await provider.start(desktop_id, ref, cold=True)
+
+
+async def settled(provider: QemuProvider, desktop_id: str) -> None:
+    """Create the machine, start it and give it its identity."""
+    await provider.settle(desktop_id, await born(provider, desktop_id))
+
+
+VERBS = {verb.__name__: verb for verb in (born, kept, booted, settled)}
+
+
+def kill_at(step: str) -> None:
+    """Let this process be killed right before or after a function is called."""
+    name, when = step[:-1], step[-1]
+    owner_name, _, function_name = name.rpartition(".")
+    owner = pkgutil.resolve_name(f"{PACKAGE}.{owner_name}")
+    setattr(owner, function_name, _deadly(getattr(owner, function_name), when))
+
+
+def _deadly(function: Callable[..., Any], when: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def plain(*args: Any, **named: Any) -> Any:
+        if when == "-":
+            _die()
+        function(*args, **named)
+        _die()
+
+    @functools.wraps(function)
+    async def waiting(*args: Any, **named: Any) -> Any:
+        if when == "-":
+            _die()
+        await function(*args, **named)
+        _die()
+
+    return waiting if inspect.iscoroutinefunction(function) else plain
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(home: str, verb: str, step: str, desktop_id: str) -> None:
+    """Open the provider, arm it, and do it."""
+    provider = QemuProvider(Settings(home=Path(home)))
+    await provider.open()
+    kill_at(step)
+    await VERBS[verb](provider, desktop_id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
