@@ -6,23 +6,24 @@ import { Stopwatch } from "./stopwatch.jsx";
 const STILL_WIDTH = 1280;
 
 /** The last picture of the screen: what is shown until there is a connection, and after it has ended. */
-function useStill(desktopId, ready) {
+function useStill(desktopId, wanted) {
   const [still, setStill] = useState(() => lastPicture(desktopId));
   useEffect(() => {
     setStill(lastPicture(desktopId));
+    if (!wanted) return undefined;
     let gone = false;
     fetchPicture(desktopId, STILL_WIDTH).then((picture) => picture && !gone && setStill(picture));
     return () => { gone = true; };
-  }, [desktopId, ready]);
+  }, [desktopId, wanted]);
   return [still, setStill];
 }
 
-/** The desktop's screen (RFB 3.8 over a WebSocket). `ready` says whether there is one to connect to. */
-export function Screen({ desktopId, path, control, ready, waiting, since, ...rest }) {
+/** The desktop's screen (RFB 3.8 over a WebSocket). `ready` says whether there is one to connect to, `kept` whether a picture is left of it. */
+export function Screen({ desktopId, path, control, ready, kept, waiting, since, ...rest }) {
   const host = useRef(null);
   const rfb = useRef(null);
   const [status, setStatus] = useState("");
-  const [still, setStill] = useStill(desktopId, ready);
+  const [still, setStill] = useStill(desktopId, ready || kept);
   const mode = control ? "control" : "view";
 
   useEffect(() => {

@@ -17,7 +17,7 @@ const VERBS = [
   { verb: "Start", path: "start", of: ["stopped"] },
   { verb: "Wake", path: "start", of: ["hibernated"] },
   { verb: "Hibernate", path: "hibernate", of: ["running"] },
-  { verb: "Snapshot of", path: "snapshots", of: ["running", "stopped", "hibernated"] },
+  { verb: "Take a snapshot of", path: "snapshots", of: ["running", "stopped", "hibernated"] },
   { verb: "Fork", path: "fork", of: ["running", "stopped", "hibernated"], lead: (made, go) => go(`/desktop/${made.items[0].id}`) },
   { verb: "Stop", path: "stop", of: ["running"] },
   { verb: "Restart", path: "restart", of: ["running"] },

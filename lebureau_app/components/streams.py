@@ -22,6 +22,7 @@ class Screen(rx.Component):
     path: rx.Var[str]
     control: rx.Var[bool]
     ready: rx.Var[bool]
+    kept: rx.Var[bool]
     waiting: rx.Var[str]
     since: rx.Var[str]
 

@@ -1,5 +1,7 @@
 """A desktop: what is it doing, and do I want to step in?"""
 
+from typing import Literal
+
 import reflex as rx
 
 from lebureau_app.components import parts
@@ -29,7 +31,6 @@ def page() -> rx.Component:
                 parts.problem(DesktopState.problem, DesktopState.dismiss),
                 _doing(),
                 _slow_road(),
-                _refused(),
                 rx.cond(
                     _DESKTOP.name != "",
                     rx.fragment(_panels(), _on_opening()),
@@ -84,14 +85,9 @@ def _actions() -> rx.Component:
             ),
         ),
         rx.cond(
-            _DESKTOP.can_start,
-            parts.button(
-                rx.cond(_DESKTOP.hibernated, "Wake", "Start"),
-                icon="play",
-                look="solid",
-                on_click=DesktopState.start(_DESKTOP.id),
-                id="start",
-            ),
+            _DESKTOP.refused != "",
+            rx.fragment(_start_cold(), _start("soft")),
+            rx.cond(_DESKTOP.can_start, _start("solid")),
         ),
         rx.cond(
             _DESKTOP.can_hibernate,
@@ -108,6 +104,27 @@ def _actions() -> rx.Component:
         ),
         _more(),
         class_name="lb-actions",
+    )
+
+
+def _start(look: Literal["solid", "soft"]) -> rx.Component:
+    return parts.button(
+        _DESKTOP.start_word,
+        icon="play",
+        look=look,
+        on_click=DesktopState.start(_DESKTOP.id),
+        id="start",
+    )
+
+
+def _start_cold() -> rx.Component:
+    return parts.button(
+        "Start cold",
+        icon="power",
+        look="solid",
+        on_click=DesktopState.start_cold,
+        title="Boot from its disk, and give up what was open",
+        id="start-cold",
     )
 
 
@@ -186,9 +203,9 @@ def _doing() -> rx.Component:
 
 
 def _slow_road() -> rx.Component:
-    said = rx.cond(DesktopState.slow_road_seen, "", _DESKTOP.slow_road)
+    told = DesktopState.slow_road_seen | (_DESKTOP.slow_road == "")
     return parts.banner(
-        said,
+        rx.cond(told, "", "It took the slow road. " + _DESKTOP.slow_road),
         "off",
         rx.el.span(class_name="lb-grow"),
         rx.el.button(
@@ -196,24 +213,6 @@ def _slow_road() -> rx.Component:
             type="button",
             class_name="lb-mini",
             on_click=DesktopState.put_slow_road_away,
-        ),
-    )
-
-
-def _refused() -> rx.Component:
-    return parts.banner(
-        _DESKTOP.refused,
-        "needs",
-        rx.el.span(class_name="lb-grow"),
-        rx.cond(
-            DesktopState.may_operate,
-            parts.button(
-                "Start cold",
-                icon="power",
-                on_click=DesktopState.start_cold,
-                title="Boot from its disk, and give up what was open",
-                id="start-cold",
-            ),
         ),
     )
 
@@ -230,6 +229,7 @@ def _panels() -> rx.Component:
             path=sockets + "/vnc",
             control=DesktopState.control,
             ready=_DESKTOP.screen_ready,
+            kept=_DESKTOP.kept,
             waiting=_DESKTOP.screen_waiting,
             since=rx.cond(_DESKTOP.waking, DesktopState.doing_since, ""),
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,9 @@ from lebureau_app.state import presence
 from lebureau_app.state.views import NoticeView, ProblemView
 
 logger = logging.getLogger(__name__)
+
+NOTICE = 8.0
+"""Seconds that a notice stays; the stylesheet fades it as long."""
 
 _GATHER = 0.15
 _CHECK = 5.0
@@ -29,6 +33,7 @@ class AppState(rx.State):
     notice: NoticeView = NoticeView()
     _caller: access.Caller | None = None
     _watch: int = 0
+    _said_at: float = 0.0
 
     def admit(self, caller: access.Caller | None) -> None:
         """Take note of who is calling."""
@@ -74,6 +79,7 @@ class AppState(rx.State):
     def say(self, text: str, desktop_id: str = "", undo: str = "", snapshot_id: str = "") -> None:
         """Tell what just happened, with a way back where there is one."""
         self.notice = NoticeView(self.notice.id + 1, text, desktop_id, undo, snapshot_id)
+        self._said_at = time.monotonic()
 
     @rx.event
     def dismiss(self) -> None:
@@ -127,6 +133,10 @@ class AppState(rx.State):
             elif notice.undo == "start":
                 await desktops.start(self.caller, notice.desktop_id)
 
+    def _forget_notice(self) -> None:
+        if self.notice.text and time.monotonic() - self._said_at > NOTICE:
+            self.notice = NoticeView(self.notice.id + 1)
+
     async def changes(self) -> AsyncIterator[list[events.Told]]:
         """What happens in the caller's workspaces, in batches, for as long as the page is open.
 
@@ -138,6 +148,7 @@ class AppState(rx.State):
             mine, sid = self._watch, self.router.session.session_id
             cookie = (self.router_data.get("headers") or {}).get("cookie", "")
             caller = self.caller
+            self._forget_notice()
         async with events.bus.subscribe() as listener:
             yield []
             while True:

@@ -106,6 +106,7 @@ class DesktopView:
     failed: bool = False
     destroyed: bool = False
     can_start: bool = False
+    start_word: str = ""
     can_stop: bool = False
     can_restart: bool = False
     can_destroy: bool = False
@@ -188,6 +189,7 @@ def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
         hibernated=hibernated,
         failed=status == "error",
         destroyed=gone,
+        start_word=_start_word(shown),
         can_start=idle and status in ("stopped", "hibernated", "error"),
         can_stop=status in ("running", "error", "provisioning")
         and task not in ("stopping", "destroying"),
@@ -206,7 +208,7 @@ def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
         terminal_ready=running and readiness.get("terminal") == "ready",
         terminal_waiting=_waiting(shown, "terminal"),
         chat_note=_chat_note(shown),
-        chat_closed=shown["agent"] == "none" or not (running or hibernated),
+        chat_closed=shown["agent"] == "none" or not (running or hibernated) or bool(refused(shown)),
         lights=[light(channel, state) for channel, state in readiness.items()],
     )
 
@@ -223,6 +225,12 @@ def word(shown: dict[str, Any]) -> str:
     if shown["task"] == "starting" and shown["status"] == "hibernated":
         return "Waking"
     return TASK_WORDS.get(shown["task"] or "") or shown["status"].capitalize()
+
+
+def _start_word(shown: dict[str, Any]) -> str:
+    if refused(shown):
+        return "Try again"
+    return "Wake" if shown["status"] == "hibernated" else "Start"
 
 
 def tone(shown: dict[str, Any]) -> str:
@@ -326,7 +334,7 @@ def _waiting(shown: dict[str, Any], channel: str) -> str:
         return progress.get("message") or word(shown)
     if shown["status"] == "running":
         return _WAITING[channel]
-    return {
+    return refused(shown) or {
         "stopped": f"This desktop is stopped. Start it to have its {channel}.",
         "hibernated": "Hibernated. It wakes where it was.",
         "error": "This desktop has failed. Restart it, or look at its lights for the reason.",
@@ -339,7 +347,7 @@ def _chat_note(shown: dict[str, Any]) -> str:
         return "This desktop was made without an agent. Its screen and terminal are all yours."
     if shown["status"] == "destroyed":
         return "This desktop has been destroyed. What was said is kept."
-    if shown["status"] == "hibernated":
+    if shown["status"] == "hibernated" and not refused(shown):
         return _WAITING["agent"] if shown["task"] else "Hibernated: a message wakes it."
     if shown["status"] != "running":
         return "The agent hears you once the desktop runs."

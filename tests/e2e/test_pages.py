@@ -1,19 +1,29 @@
 """The pages in a real browser, on a fleet of the fake provider."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Response, expect
 
 from lebureau_app import frontend
 from tests.e2e.conftest import OWNER, PASSWORD, Server
-from tests.e2e.support import Client
+from tests.e2e.support import Client, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 FIRST_PAGE_KB = 400
 PHONE = {"width": 390, "height": 844}
-PAGES = ("/", "/settings/", "/settings/?section=api", "/settings/?section=host")
+PAGES = (
+    "/",
+    "/settings/",
+    "/settings/?section=api",
+    "/settings/?section=workspace",
+    "/settings/?section=host",
+)
+
+_NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +46,16 @@ def owner(page: Page) -> Iterator[Page]:
     expect(page.locator("#new-computer")).to_be_enabled()
     yield page
     assert [text for text in refused if "Content Security Policy" in text] == []
+
+
+@pytest.fixture
+def desktop(client: Client) -> Iterator[dict[str, Any]]:
+    """A running desktop with a name of its own; it and its forks are gone afterwards."""
+    made = client.post("/api/desktops", {"name": f"d{next(_NUMBERS):03}"})
+    yield client.until_status(made["id"], "running", 30)
+    for each in client.get("/api/desktops?limit=200")["items"]:
+        if made["id"] in (each["id"], each["parentId"]):
+            client.call("DELETE", f"/api/desktops/{each['id']}", status=202)
 
 
 def test_the_first_visit_teaches_three_steps(owner: Page) -> None:
@@ -67,6 +87,156 @@ def test_from_provision_to_destroy(owner: Page) -> None:
     owner.click("#destroy-confirm")
     owner.wait_for_url(lambda url: url.endswith("/"))
     expect(owner.locator("[data-desktop]")).to_have_count(0, timeout=30_000)
+
+
+def test_a_hibernated_desktop_wakes_when_its_page_is_opened(
+    owner: Page, desktop: dict[str, Any]
+) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    expect(owner).to_have_title(f"{desktop['name']} · Le Bureau")
+    expect(owner.locator("#hibernates")).to_contain_text("Hibernates in")
+    owner.click("#hibernate")
+    status = owner.locator("#desktop-status")
+    expect(status).to_have_text("Hibernated", timeout=30_000)
+    expect(owner.locator(".lb-still")).to_have_attribute("data-shown", "true")
+    owner.goto("/")
+    tile = owner.locator(f'[data-desktop="{desktop["id"]}"]')
+    expect(tile).to_contain_text("Wakes on a message")
+    expect(tile.locator("img")).to_be_visible()
+    tile.get_by_role("link").click()
+    expect(status).to_have_text("Running", timeout=30_000)
+
+
+def test_a_message_wakes_a_hibernated_desktop(
+    owner: Page, client: Client, desktop: dict[str, Any]
+) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    owner.click("#hibernate")
+    expect(owner.locator("#desktop-status")).to_have_text("Hibernated", timeout=30_000)
+    owner.fill("#chat-input", "are you there")
+    owner.keyboard.press("Enter")
+    answer = owner.locator('.lb-message[data-role="assistant"]').last
+    expect(answer).to_contain_text("are you there", timeout=30_000)
+    assert client.desktop(desktop["id"])["status"] == "running"
+
+
+def test_a_page_that_stays_open_wakes_nothing(
+    owner: Page, client: Client, desktop: dict[str, Any]
+) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    expect(owner.locator("#hibernate")).to_be_visible()
+    client.post(f"/api/desktops/{desktop['id']}/hibernate")
+    expect(owner.locator("#desktop-status")).to_have_text("Hibernated", timeout=30_000)
+    owner.get_by_role("link", name="Settings").click()
+    expect(owner.get_by_role("main", name="Settings")).to_be_visible()
+    client.until_status(desktop["id"], "hibernated", 1)
+    kinds = [each["kind"] for each in _operations(client, desktop["id"])]
+    assert kinds == ["hibernate", "create"]
+
+
+def test_keep_awake_and_a_rule_of_its_own(
+    owner: Page, client: Client, desktop: dict[str, Any]
+) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    owner.click("#hibernates")
+    owner.get_by_role("button", name="15 min").click()
+    expect(owner.locator("#hibernates")).to_contain_text("14 m")
+    owner.keyboard.press("Escape")
+    owner.click("#keep-awake")
+    expect(owner.locator("#hibernates")).to_contain_text("Kept awake")
+    shown = client.desktop(desktop["id"])
+    assert shown["hibernateAfter"] == 900
+    assert shown["awakeUntil"]
+
+
+def test_the_timeline_takes_restores_undoes_and_deletes(
+    owner: Page, client: Client, desktop: dict[str, Any]
+) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    owner.get_by_role("tab", name="Snapshots").click()
+    owner.fill("#snapshot-name", "Before")
+    owner.keyboard.press("Enter")
+    moments = owner.locator("[data-snapshot]")
+    expect(moments.first).to_contain_text("Disk and memory", timeout=30_000)
+    expect(moments.locator("img")).to_be_visible()
+    moments.first.get_by_role("button", name="Restore").click()
+    expect(moments).to_have_count(2)
+    expect(moments.first).to_contain_text("automatic")
+    expect(owner.locator("#desktop-status")).to_have_text("Running", timeout=30_000)
+    _until_idle(client, desktop["id"])
+    owner.get_by_role("button", name="Undo").click()
+    expect(moments).to_have_count(3)
+    expect(moments.first).to_contain_text("Before restoring Before restoring")
+    _until_idle(client, desktop["id"])
+    restored = [each for each in _operations(client, desktop["id"]) if each["kind"] == "restore"]
+    assert [each["status"] for each in restored] == ["done", "done"]
+    moments.last.get_by_role("button", name="Delete").click()
+    owner.get_by_label("Delete the snapshot").get_by_role("button", name="Delete").click()
+    expect(moments).to_have_count(2, timeout=30_000)
+
+
+def test_forks_say_what_they_are_forks_of(owner: Page, desktop: dict[str, Any]) -> None:
+    owner.goto(f"/desktop/{desktop['id']}")
+    owner.click("#more")
+    owner.get_by_role("menuitem", name="Fork").click()
+    owner.select_option("#fork-count", "2")
+    owner.fill("#fork-prefix", "twin")
+    owner.click("#fork-confirm")
+    owner.wait_for_url(lambda url: url.endswith("/"))
+    for name in ("twin-1", "twin-2"):
+        tile = owner.locator("[data-desktop]", has_text=name)
+        expect(tile).to_contain_text(f"fork of {desktop['name']}")
+        expect(tile).to_contain_text("Running", timeout=30_000)
+
+
+def test_a_new_tier_can_be_undone(owner: Page, client: Client, desktop: dict[str, Any]) -> None:
+    client.post(f"/api/desktops/{desktop['id']}/stop", {})
+    client.until_status(desktop["id"], "stopped", 30)
+    owner.goto(f"/desktop/{desktop['id']}")
+    owner.click("#more")
+    owner.get_by_role("menuitem", name="Change the tier").click()
+    expect(owner.locator("#snapshot-first")).to_be_checked()
+    owner.locator("[data-tier=pro]").click()
+    owner.click("#retier-confirm")
+    expect(owner.get_by_role("button", name="Undo")).to_be_visible()
+    _until_idle(client, desktop["id"])
+    assert client.desktop(desktop["id"])["tier"] == "pro"
+    owner.get_by_role("button", name="Undo").click()
+    until(lambda: client.desktop(desktop["id"])["tier"] == "free", 30, "the tier is back")
+
+
+def test_a_golden_machine_is_announced(owner: Page) -> None:
+    owner.goto("/settings/?section=host")
+    expect(owner.locator("[data-golden=Free]")).to_contain_text("Ready", timeout=30_000)
+    owner.click("#new-computer")
+    expect(owner.locator("#road")).to_contain_text("About 3 s")
+
+
+def test_the_workspace_has_a_rule(owner: Page, client: Client) -> None:
+    owner.goto("/settings/?section=workspace")
+    owner.get_by_role("button", name="4 h").click()
+    expect(owner.get_by_role("button", name="4 h")).to_have_attribute("aria-pressed", "true")
+    (workspace,) = client.get("/api/workspaces")["items"]
+    assert workspace["hibernateAfter"] == 14400
+
+
+def test_the_palette_forks(owner: Page, desktop: dict[str, Any]) -> None:
+    owner.keyboard.press("Control+k")
+    owner.keyboard.type(f"fork {desktop['name']}")
+    option = owner.get_by_role("option", name=f"Fork {desktop['name']}")
+    expect(option).to_be_visible()
+    option.click()
+    owner.wait_for_url("**/desktop/**")
+    expect(owner.locator("h1")).to_have_text(f"{desktop['name']}-1")
+
+
+def test_a_desktop_fits_a_phone(owner: Page, desktop: dict[str, Any]) -> None:
+    owner.set_viewport_size(PHONE)  # pyright: ignore[reportArgumentType]
+    owner.goto(f"/desktop/{desktop['id']}")
+    for tab in ("Snapshots", "Screen", "Terminal", "Chat"):
+        owner.get_by_role("tab", name=tab).click()
+        expect(owner.get_by_role("tabpanel", name=tab)).to_be_visible()
+        assert owner.locator("html").evaluate("page => page.scrollWidth") <= PHONE["width"]
 
 
 def test_a_name_that_is_taken_is_told_in_place(owner: Page, client: Client) -> None:
@@ -156,3 +326,17 @@ def test_the_first_page_is_light_and_comes_from_here_only(page: Page, server: Se
     assert {answer.url.startswith(server.url) for answer in answers} == {True}
     sizes = [answer.request.sizes()["responseBodySize"] for answer in answers]
     assert 0 < sum(sizes) / 1000 <= FIRST_PAGE_KB
+
+
+def _until_idle(client: Client, desktop_id: str) -> None:
+    """Wait until everything that was asked of a desktop is done."""
+    over = {"done", "failed", "cancelled"}
+    until(
+        lambda: all(each["status"] in over for each in _operations(client, desktop_id)),
+        30,
+        f"nothing is left to be done to {desktop_id}",
+    )
+
+
+def _operations(client: Client, desktop_id: str) -> list[dict[str, Any]]:
+    return client.get(f"/api/desktops/{desktop_id}/operations")["items"]

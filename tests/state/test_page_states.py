@@ -1,12 +1,14 @@
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
 from reflex.state import State
 
 from lebureau_app.models import Desktop, Status
-from lebureau_app.services import desktops, provider_keys, sessions
+from lebureau_app.services import desktops, goldens, images, provider_keys, sessions
 from lebureau_app.services.access import Caller
-from lebureau_app.state.app import AppState
+from lebureau_app.services.goldens import GoldenState
+from lebureau_app.state.app import NOTICE, AppState
 from lebureau_app.state.create import CreateState
 from lebureau_app.state.desktop import DesktopState
 from lebureau_app.state.fleet import ROWS, FleetState
@@ -96,6 +98,16 @@ async def test_stopping_can_be_undone(people: People, desktop: Desktop):
     assert (await desktops.get(people["owner"], desktop.id)).desired_status == Status.RUNNING
 
 
+async def test_a_notice_does_not_come_back_with_the_next_page(people: People, desktop: Desktop):
+    fleet = await page_of(FleetState, people["operator"])
+    await fire(fleet, "stop", desktop.id)
+    fleet._forget_notice()
+    assert fleet.notice.undo == "start"
+    fleet._said_at -= NOTICE + 1
+    fleet._forget_notice()
+    assert (fleet.notice.text, fleet.notice.undo) == ("", "")
+
+
 async def test_a_desktop_of_somebody_else_is_not_there(people: People, desktop: Desktop):
     page = await page_of(DesktopState, people["stranger"])
     page._open(desktop.id)
@@ -141,6 +153,32 @@ async def test_provisioning_takes_all_keys_unless_told_otherwise(people: People)
     assert made["all-keys"].provider_keys is None
     assert made["one-key"].provider_keys == page.key_ids
     assert not page.creating
+
+
+async def test_the_dialog_says_what_creating_will_be(
+    people: People, monkeypatch: pytest.MonkeyPatch
+):
+    made = {"ready": "About 3 s", "making": "still being made"}
+    for status, words in made.items():
+        states = [GoldenState("free", images.ready()[0].id, status)]
+        monkeypatch.setattr(goldens, "_maker", SimpleNamespace(states=lambda told=states: told))
+        page = await page_of(CreateState, people["owner"])
+        await fire(page, "ask", True)
+        assert words in page.road
+        await fire(page, "choose_tier", "max")
+        assert page.road == ""
+
+
+async def test_the_first_step_shows_the_golden_machine(
+    people: People, monkeypatch: pytest.MonkeyPatch
+):
+    progress = {"step": "warm", "percent": None, "message": "Waiting until it is quiet"}
+    states = [GoldenState("free", images.ready()[0].id, "making", progress)]
+    monkeypatch.setattr(goldens, "_maker", SimpleNamespace(states=lambda: states))
+    fleet = await page_of(FleetState, people["owner"])
+    await fleet._read()
+    assert fleet.steps[0].tone == "working"
+    assert "Waiting until it is quiet" in fleet.steps[0].detail
 
 
 async def test_a_wrong_name_keeps_the_dialog_open_and_says_why(people: People):

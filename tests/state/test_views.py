@@ -106,6 +106,8 @@ def test_a_memory_that_is_refused_says_why_and_asks_for_somebody():
     why = "Another QEMU wrote this memory."
     view = views.desktop(shown(status="hibernated", needs_attention=True, status_message=why))
     assert (view.tone, view.line, view.refused) == ("needs", why, why)
+    assert (view.screen_waiting, view.start_word) == (why, "Try again")
+    assert view.chat_closed
 
 
 def test_a_start_that_was_cancelled_is_no_refusal():
