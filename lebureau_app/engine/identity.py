@@ -12,7 +12,7 @@ from typing import Any, cast
 import asyncssh
 
 from lebureau_app.errors import GuestError
-from lebureau_app.guest import inject
+from lebureau_app.guest import inject, ssh
 from lebureau_app.guest.agent_keys import AgentKey, ProviderName
 from lebureau_app.models import Desktop, ProviderKey
 from lebureau_app.providers.base import Machine, Provider
@@ -72,6 +72,7 @@ class Identities:
         return inject.compose(
             desktop_id=desktop.id,
             hostname=desktop.name,
+            authorized_key=ssh.authorized_key(self._settings),
             door_secret=secrets.door,
             ca=inject.extra_ca(self._settings),
             gateway_token=None if desktop.agent == "none" else secrets.gateway_token,

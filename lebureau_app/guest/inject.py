@@ -51,6 +51,7 @@ def compose(
     *,
     desktop_id: str,
     hostname: str,
+    authorized_key: str,
     door_secret: str,
     ca: str = "",
     gateway_token: str | None = None,
@@ -62,6 +63,7 @@ def compose(
     Args:
         desktop_id: Our id of the desktop.
         hostname: The desktop's name.
+        authorized_key: Our SSH public key in OpenSSH form, the only one that may sign in.
         door_secret: What its screen and terminal ask for.
         ca: Certificates to trust beyond the usual, PEM.
         gateway_token: What OpenClaw's gateway asks for; None for a desktop without an agent.
@@ -83,6 +85,7 @@ def compose(
         "time": time.time(),
         "seed": base64.b64encode(os.urandom(_SEED_BYTES)).decode(),
         "fresh": fresh,
+        "authorizedKey": authorized_key,
         "door": door_secret,
         "ca": ca,
         "agent": agent,

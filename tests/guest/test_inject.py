@@ -29,6 +29,7 @@ def composed(*keys: AgentKey, token: str | None = "token-1", **more: Any) -> dic
     return inject.compose(
         desktop_id="dsk_1",
         hostname="dev-1",
+        authorized_key="ssh-ed25519 ours",
         door_secret="door-1",
         gateway_token=token,
         keys=keys,
@@ -45,6 +46,7 @@ def test_identity_is_in_the_document():
     document = composed(ca="PEM", fresh=True)
     assert document["desktopId"] == "dsk_1"
     assert document["hostname"] == "dev-1"
+    assert document["authorizedKey"] == "ssh-ed25519 ours"
     assert document["door"] == "door-1"
     assert document["ca"] == "PEM"
     assert document["fresh"] is True

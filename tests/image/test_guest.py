@@ -195,6 +195,13 @@ def test_wrong_fields_are_refused_in_words(machine: Machine, request_: dict[str,
         applying.apply(machine, request_)
 
 
+def test_a_clone_lets_in_its_own_control_plane_only(machine: Machine, tmp_path: Path) -> None:
+    applying.apply(machine, {"authorizedKey": "ssh-ed25519 OTHER"})
+    applying.apply(machine, {"authorizedKey": PUBLIC_KEY})
+    allowed = tmp_path / "etc/ssh/authorized_keys.d/agent"
+    assert allowed.read_text() == f"{PUBLIC_KEY}\n"
+
+
 def test_fresh_makes_another_machine(machine: Machine, commands: Commands, tmp_path: Path) -> None:
     seed = tmp_path / "var/lib/systemd/random-seed"
     seed.parent.mkdir(parents=True)

@@ -24,6 +24,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "time": (int, float),
     "seed": (str,),
     "fresh": (bool,),
+    "authorizedKey": (str,),
     "door": (str,),
     "ca": (str,),
     "agent": (dict, type(None)),
@@ -36,7 +37,7 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
     Args:
         machine: The machine.
         wanted: Fields as in the guest contract (``desktopId``, ``hostname``, ``time``, ``seed``,
-            ``fresh``, ``door``, ``ca``, ``agent``).
+            ``fresh``, ``authorizedKey``, ``door``, ``ca``, ``agent``).
 
     Returns:
         What the control plane learns about the machine.
@@ -51,6 +52,8 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
         randomness.stir(machine, _bytes(wanted["seed"]))
     if wanted.get("fresh"):
         identity.become_another(machine)
+    if "authorizedKey" in wanted:
+        identity.authorize(machine, wanted["authorizedKey"])
     if "hostname" in wanted:
         identity.set_hostname(machine, wanted["hostname"])
     if "desktopId" in wanted:
