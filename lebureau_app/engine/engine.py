@@ -60,11 +60,11 @@ class Engine:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.run(), name="operations")
                 tasks.create_task(idle.run(), name="idle")
-                tasks.create_task(Upkeep(self._provider).run(), name="upkeep")
+                tasks.create_task(Upkeep(self._provider, self._settings).run(), name="upkeep")
                 tasks.create_task(Reconciler(self._provider, self.links).run(), name="reconcile")
                 tasks.create_task(housekeeping.run(), name="housekeeping")
                 tasks.create_task(revocations.run(), name="revocations")
-                if isinstance(self._provider, Goldens):
+                if isinstance(self._provider, Goldens) and self._settings.resume:
                     maker = GoldenMaker(self._provider, self._warmer(), key)
                     tasks.create_task(maker.run(), name="goldens")
                 if self._provider.name == "qemu":

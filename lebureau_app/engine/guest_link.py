@@ -89,7 +89,19 @@ class GuestLink(Link):
         return Door(endpoint.host, endpoint.port, desktop_state.secrets_of(desktop).door)
 
     async def _one_connection(self) -> None:
+        """Serve until something breaks. A guest that has its identity opens its doors at once."""
         desktop = await self._load()
+        knows_us = desktop.identified == desktop.boot
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._over_ssh(desktop, with_doors=not knows_us))
+            if knows_us:
+                self._watch_doors(group)
+
+    def _watch_doors(self, group: asyncio.TaskGroup) -> None:
+        group.create_task(self._watch_screen())
+        group.create_task(self._watch_terminal())
+
+    async def _over_ssh(self, desktop: Desktop, *, with_doors: bool) -> None:
         endpoint = await self._endpoint(desktop, "ssh")
         key = ssh.client_key(self._settings)
         async with await ssh.connect(
@@ -102,9 +114,9 @@ class GuestLink(Link):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_end(connection))
                 group.create_task(self._watch_keys(connection))
-                group.create_task(self._watch_screen())
-                group.create_task(self._watch_terminal())
                 group.create_task(self._serve_agent(connection))
+                if with_doors:
+                    self._watch_doors(group)
 
     async def _watch_end(self, connection: asyncssh.SSHClientConnection) -> None:
         await connection.wait_closed()

@@ -6,7 +6,7 @@ from lebureau_app.engine.work import StartOver, Work
 from lebureau_app.errors import Conflict, GuestError, NotYet, ProviderError
 from lebureau_app.models import Desktop, Light, SnapshotStatus
 from lebureau_app.providers.base import Goldens, Machine, MachineSpec, Origin, Power
-from lebureau_app.services import desktop_state, images, snapshot_state
+from lebureau_app.services import desktop_state, goldens, images, snapshot_state
 
 GUEST_CHANNELS = ("machine", "ssh", "screen", "terminal", "agent")
 
@@ -125,7 +125,7 @@ def _what_a_start_is(work: Work, machine: Machine | None, cold: bool) -> str:
         return "Switching the machine on"
     if work.desktop.origin in _RESUMING:
         return _RESUMING[Origin(work.desktop.origin)]
-    return f"Booting: {NO_GOLDEN}" if isinstance(work.provider, Goldens) else "Booting"
+    return f"Booting: {NO_GOLDEN}" if goldens.are_made() else "Booting"
 
 
 async def _note_boot(work: Work) -> None:
@@ -135,7 +135,7 @@ async def _note_boot(work: Work) -> None:
         return
     why = machine.note or work.operation.params.get("why", "")
     newborn = not work.desktop.identified and work.operation.kind == "create"
-    if not why and newborn and machine.origin is Origin.BOOT and isinstance(work.provider, Goldens):
+    if not why and newborn and machine.origin is Origin.BOOT and goldens.are_made():
         why = f"{NO_GOLDEN[0].upper()}{NO_GOLDEN[1:]}, so it was booted."
     await desktop_state.note(
         work.desktop.id, boot=machine.boot, origin=machine.origin, origin_note=why

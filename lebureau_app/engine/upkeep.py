@@ -8,6 +8,7 @@ from lebureau_app.errors import LeBureauError
 from lebureau_app.providers.base import Goldens, Provider, Snapshots
 from lebureau_app.services import desktop_state, snapshot_state
 from lebureau_app.services import operations as journal
+from lebureau_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +22,12 @@ class Upkeep:
 
     Args:
         provider: Where desktops run.
+        settings: Whether golden machines are used here.
     """
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, settings: Settings) -> None:
         self._provider = provider
+        self._settings = settings
 
     async def run(self) -> None:
         """Tidy up until cancelled."""
@@ -44,8 +47,8 @@ class Upkeep:
             await self._drop_used_up(provider)
             await self._tidy(provider)
             await self._account(provider)
-        if isinstance(provider, Goldens) and not await journal.busy_desktops():
-            await provider.sweep_goldens()
+        if isinstance(provider, Goldens) and self._settings.resume:
+            await self._sweep_goldens(provider)
 
     async def _drop_used_up(self, provider: Snapshots) -> None:
         """What forks were made of goes as soon as each has its own identity."""
@@ -57,6 +60,10 @@ class Upkeep:
         for _ in range(MOST_PIECES):
             if await journal.busy_desktops() or not await provider.tidy():
                 return
+
+    async def _sweep_goldens(self, provider: Goldens) -> None:
+        if not await journal.busy_desktops():
+            await provider.sweep_goldens()
 
     async def _account(self, provider: Snapshots) -> None:
         """Write down what every desktop and every snapshot occupies."""

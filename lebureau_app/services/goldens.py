@@ -51,6 +51,11 @@ def provide(maker: Maker | None) -> None:
     _maker = maker
 
 
+def are_made() -> bool:
+    """Whether this server makes golden machines."""
+    return _maker is not None
+
+
 def of_image(image_id: str) -> list[dict[str, Any]]:
     """The golden machines of an image, as JSON."""
     states = _maker.states() if _maker else []

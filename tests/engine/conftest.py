@@ -16,7 +16,7 @@ from lebureau_app.engine.reconcile import Reconciler
 from lebureau_app.engine.simulated_link import SimulatedLink
 from lebureau_app.models import Desktop, Membership, Role, User, Workspace
 from lebureau_app.providers.fake import FakeBehaviour, FakeProvider
-from lebureau_app.services import desktop_state, events, hosts, images, live
+from lebureau_app.services import desktop_state, events, goldens, hosts, images, live
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
 
@@ -74,6 +74,7 @@ async def fleet(
     links = Links(SimulatedLink)
     hosts.provide(provider)
     live.provide(links)
+    goldens.provide(None)
     async with db.writing() as session:
         user = User(email="owner@example.com", password_hash="-")
         workspace = Workspace(name="Office")

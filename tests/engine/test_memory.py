@@ -9,6 +9,7 @@ import pytest
 from lebureau_app import db
 from lebureau_app.engine import operations as worker_module
 from lebureau_app.engine import starting
+from lebureau_app.engine.goldens import GoldenMaker, simulated_warmer
 from lebureau_app.engine.upkeep import Upkeep
 from lebureau_app.models import Desktop, Run, RunStatus, Snapshot, Status
 from lebureau_app.providers.base import Machine, Origin, Power
@@ -20,6 +21,7 @@ from lebureau_app.services import (
     desktops,
     events,
     forks,
+    goldens,
     operations,
     snapshot_state,
     snapshots,
@@ -112,10 +114,16 @@ class TestResume:
         assert "Giving it its own identity" in said
 
     async def test_without_a_golden_machine_it_boots_and_says_why(self, fleet: Fleet) -> None:
+        goldens.provide(GoldenMaker(fleet.provider, simulated_warmer, ""))
         async with fleet.working():
             desktop = await create(fleet)
         assert desktop.origin == Origin.BOOT
         assert "no golden machine" in desktop.origin_note
+
+    async def test_where_none_are_made_a_boot_is_nothing_special(self, fleet: Fleet) -> None:
+        async with fleet.working():
+            desktop = await create(fleet)
+        assert (desktop.origin, desktop.origin_note) == (Origin.BOOT, "")
 
     @pytest.mark.parametrize(
         "fleet", [FakeBehaviour(golden=True, resume_fails=True)], indirect=True
@@ -357,7 +365,7 @@ class TestFork:
         assert len({each.host_key for each in (desktop, *children)}) == 3
         assert [read(fleet, child) for child in children] == [Contents("disk", "an editor")] * 2
         assert len(await fleet.provider.stored_snapshots()) == 1
-        await Upkeep(fleet.provider).once()
+        await Upkeep(fleet.provider, fleet.settings).once()
         assert await fleet.provider.stored_snapshots() == []
         assert await snapshot_state.of_desktop(desktop.id) == []
 
@@ -394,7 +402,7 @@ class TestFork:
             await fleet.until(desktop.id, settled)
             await desktops.destroy(fleet.caller, desktop.id)
             await fleet.until(desktop.id, lambda row: row.status == Status.DESTROYED)
-            await Upkeep(fleet.provider).once()
+            await Upkeep(fleet.provider, fleet.settings).once()
             fleet.provider.behaviour = FakeBehaviour()
             assert (await fleet.until(made.id, running)).origin == Origin.FORK
 

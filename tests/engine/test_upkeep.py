@@ -26,7 +26,7 @@ async def test_what_a_desktop_occupies_is_written_down(fleet: Fleet) -> None:
         await fleet.until(desktop.id, settled)
         await desktops.hibernate(fleet.caller, desktop.id)
         await fleet.until(desktop.id, settled)
-    await Upkeep(fleet.provider).once()
+    await Upkeep(fleet.provider, fleet.settings).once()
     found = await desktop_state.load(desktop.id)
     kept = await snapshot_state.load(snapshot.id)
     assert found
@@ -51,8 +51,8 @@ async def test_a_pass_is_bounded_and_stands_back_from_operations(
         return True
 
     monkeypatch.setattr(fleet.provider, "tidy", never_done)
-    await Upkeep(fleet.provider).once()
+    await Upkeep(fleet.provider, fleet.settings).once()
     assert pieces == upkeep_module.MOST_PIECES
     await desktops.create(fleet.caller, NewDesktop(name="busy"))
-    await Upkeep(fleet.provider).once()
+    await Upkeep(fleet.provider, fleet.settings).once()
     assert pieces == upkeep_module.MOST_PIECES

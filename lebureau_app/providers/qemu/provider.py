@@ -164,7 +164,7 @@ class QemuProvider(Keeping, Provider, Egress, Goldens):
         """Press the power button, or end QEMU."""
         async with self._proved(desktop_id, ref) as (_, _, hypervisor):
             seen = await hypervisor.observe()
-            if seen.power is Power.STOPPED:
+            if seen.power in (Power.STOPPED, Power.HIBERNATED):
                 return
             if force or seen.power is Power.FAILED:
                 await hypervisor.pull_the_plug()
@@ -431,7 +431,9 @@ class QemuProvider(Keeping, Provider, Egress, Goldens):
             )
 
     async def _golden_folder(self, spec: MachineSpec) -> GoldenFolder | None:
-        """The golden machine that is checked and fits."""
+        """The golden machine that is checked and fits, where machines are to be resumed at all."""
+        if not self._settings.resume:
+            return None
         key = fingerprint(spec, self._image(spec.image), await self.accelerator())
         folder = await asyncio.to_thread(self._shelf.find, key)
         return folder if folder and await self._shelf.proved(folder) else None
