@@ -202,11 +202,13 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         """Set the caps of a stopped machine."""
         await self._begin("resize", desktop_id)
         machine = self._proved(desktop_id, ref)
-        if machine.power in (Power.RUNNING, Power.HIBERNATED):
+        if machine.power is Power.RUNNING:
+            raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
+        if machine.pending is not None:
             raise ProviderError(
-                f"A {machine.power} machine cannot be resized.", hint="Stop it first."
+                "A machine whose memory waits to be resumed cannot be resized.",
+                hint="Start the desktop, then stop it.",
             )
-        machine.give_up_memory()
         larger = max(disk, machine.spec.disk)
         machine.spec = replace(machine.spec, vcpus=vcpus, memory=memory, disk=larger)
 
@@ -276,6 +278,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         machine = self._proved(desktop_id, ref)
         if snapshot_id not in self.snapshots:
             _require_identity(machine)
+            _require_no_clone(machine)
             if behaviour.full:
                 raise NoCapacity("The simulated host has no room for another snapshot.")
             self.snapshots[snapshot_id] = machine.snapshot()
@@ -427,6 +430,12 @@ def _require_identity(machine: FakeMachine) -> None:
         raise ProviderError(
             "This desktop has not got its identity yet.", hint="Wait until it is ready."
         )
+
+
+def _require_no_clone(machine: FakeMachine) -> None:
+    """Refuse to keep a disk whose guest has never had an identity of its own."""
+    if machine.pending is not None and machine.pending.is_clone:
+        raise ProviderError("This desktop has never been used.", hint="Start it first.")
 
 
 def _no_such_snapshot(snapshot_id: str) -> ProviderError:

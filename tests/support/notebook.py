@@ -2,11 +2,15 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lebureau_app.providers.qemu import qmp
 from lebureau_app.providers.qemu.machine import MachineFolder
 from tests.support.eventually import eventually
+
+PATIENCE = 60
+"""Seconds until a guest must have answered."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,6 @@ class Notebook:
     def __init__(self, machine: MachineFolder) -> None:
         self._machine = machine
 
-    async def up(self) -> None:
-        """Wait until it listens."""
-
-        async def look() -> bool:
-            return "U" in await self._said()
-
-        await eventually(look, seconds=60)
-
     async def read(self) -> Letters:
         """What it knows."""
         return await self.press("r")
@@ -47,19 +43,25 @@ class Notebook:
         assert (await self.press(memory)).memory == memory
 
     async def press(self, key: str) -> Letters:
-        """Press a key and hear the answer."""
+        """Press a key, again if nobody listens yet, and hear the answer."""
         before = len(await self._said())
+
+        async def answer() -> re.Match[str] | None:
+            return re.search(r"<(.)(.)>", (await self._said())[before:])
+
+        for _ in range(PATIENCE):
+            await self._send(key)
+            with suppress(TimeoutError):
+                heard = await eventually(answer, seconds=1)
+                return Letters(heard[1], heard[2])
+        raise AssertionError("The guest does not answer.")
+
+    async def _send(self, key: str) -> None:
         identity = self._machine.identity()
         async with qmp.conversation(
             self._machine.monitor, identity.desktop_id, identity.uuid, 10
         ) as monitor:
             await monitor.execute("send-key", {"keys": [{"type": "qcode", "data": key}]})
-
-        async def answer() -> re.Match[str] | None:
-            return re.search(r"<(.)(.)>", (await self._said())[before:])
-
-        heard = await eventually(answer)
-        return Letters(heard[1], heard[2])
 
     async def _said(self) -> str:
         return await asyncio.to_thread(self._machine.serial_log.read_text)
