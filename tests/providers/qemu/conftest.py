@@ -11,8 +11,18 @@ from lebureau_app.providers.qemu import machine, processes
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
+from tests.support.eventually import eventually
 
 DESKTOP = "dsk_01J00000000000000000000000"
+
+
+async def says(provider: QemuProvider, desktop_id: str, ref: str, word: str) -> None:
+    """Wait until the guest has said that on its console."""
+
+    async def said() -> bool:
+        return word in await provider.log_tail(desktop_id, ref, 1000)
+
+    await eventually(said, seconds=60)
 
 
 @pytest.fixture

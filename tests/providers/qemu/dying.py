@@ -13,14 +13,17 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lebureau_app.providers.base import MachineSpec
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
+from tests.providers.qemu.conftest import says
 
 MIB = 1 << 20
+SNAPSHOT = "snp_01J00000000000000000000000"
 PACKAGE = "lebureau_app.providers.qemu"
 
 
@@ -43,6 +46,7 @@ async def kept(provider: QemuProvider, desktop_id: str) -> None:
     """Make a golden machine."""
     ref = await provider.create(spec(desktop_id, golden=True))
     await provider.start(desktop_id, ref)
+    await says(provider, desktop_id, ref, "U")
     await provider.keep_golden(desktop_id, ref)
 
 
@@ -57,7 +61,45 @@ async def settled(provider: QemuProvider, desktop_id: str) -> None:
     await provider.settle(desktop_id, await born(provider, desktop_id))
 
 
-VERBS = {verb.__name__: verb for verb in (born, kept, booted, settled)}
+async def woken(provider: QemuProvider, desktop_id: str) -> None:
+    """Start the machine that is there."""
+    await provider.start(desktop_id, await there(provider, desktop_id))
+
+
+async def hibernated(provider: QemuProvider, desktop_id: str) -> None:
+    """Hibernate the machine that is there."""
+    await provider.hibernate(desktop_id, await there(provider, desktop_id))
+
+
+async def snapped(provider: QemuProvider, desktop_id: str) -> None:
+    """Take a snapshot of the machine that is there."""
+    await provider.take_snapshot(desktop_id, await there(provider, desktop_id), SNAPSHOT)
+
+
+async def restored(provider: QemuProvider, desktop_id: str) -> None:
+    """Restore the machine that is there."""
+    await provider.restore_snapshot(desktop_id, await there(provider, desktop_id), SNAPSHOT)
+
+
+async def forked(provider: QemuProvider, desktop_id: str) -> None:
+    """Make a machine out of the snapshot, and start it."""
+    ref = await provider.create(replace(spec(desktop_id), snapshot=SNAPSHOT))
+    await provider.start(desktop_id, ref)
+
+
+async def there(provider: QemuProvider, desktop_id: str) -> str:
+    """The identity of a machine."""
+    every = await provider.inspect_all()
+    return next(machine.ref for machine in every if machine.desktop_id == desktop_id)
+
+
+VERBS = {
+    verb.__name__: verb
+    for verb in (
+        *(born, kept, booted, settled),
+        *(woken, hibernated, snapped, restored, forked),
+    )
+}
 
 
 def kill_at(step: str) -> None:

@@ -19,8 +19,7 @@ from lebureau_app.providers.qemu.chain import layers
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
-from tests.providers.qemu.conftest import DESKTOP
-from tests.support.eventually import eventually
+from tests.providers.qemu.conftest import DESKTOP, says
 from tests.support.tiny_guest import FILLING, make_image
 
 pytestmark = pytest.mark.skipif(
@@ -74,13 +73,6 @@ async def running(provider: QemuProvider, wanted: MachineSpec) -> str:
     ref = await provider.create(wanted)
     await provider.start(wanted.desktop_id, ref)
     return ref
-
-
-async def says(provider: QemuProvider, desktop_id: str, ref: str, word: str) -> None:
-    async def look() -> bool:
-        return word in await provider.log_tail(desktop_id, ref, 1000)
-
-    await eventually(look, seconds=60)
 
 
 async def seen(provider: QemuProvider, ref: str, desktop_id: str = DESKTOP) -> Machine:

@@ -18,7 +18,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.golden import fingerprint
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.provider import QemuProvider
-from tests.support.eventually import eventually
+from tests.providers.qemu.conftest import says
 from tests.support.tiny_guest import FILLING, make_image
 
 MIB = 1 << 20
@@ -39,13 +39,6 @@ def checksums(home: Path) -> dict[str, str]:
     """Every file of every golden machine, read plainly."""
     files = (file for file in (home / "goldens").rglob("*") if file.is_file())
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-async def says(provider: QemuProvider, desktop_id: str, ref: str, word: str) -> None:
-    async def said() -> bool:
-        return word in await provider.log_tail(desktop_id, ref, 1000)
-
-    await eventually(said, seconds=60)
 
 
 async def filled(provider: QemuProvider, desktop_id: str, end: signal.Signals) -> None:

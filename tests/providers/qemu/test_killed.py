@@ -16,9 +16,8 @@ import pytest
 from lebureau_app.providers.base import Golden, Machine, Origin, Power
 from lebureau_app.providers.qemu import processes
 from lebureau_app.providers.qemu.provider import QemuProvider
-from tests.providers.qemu.conftest import DESKTOP
+from tests.providers.qemu.conftest import DESKTOP, says
 from tests.providers.qemu.dying import born, kept, spec
-from tests.support.eventually import eventually
 from tests.support.tiny_guest import FILLING, make_image
 
 pytestmark = pytest.mark.skipif(
@@ -96,11 +95,7 @@ async def test_killed_while_a_desktop_is_born(
     machine = await only_machine(provider, home)
     assert (machine.power, machine.origin, machine.note) == (Power.RUNNING, Origin.GOLDEN, "")
     await provider.stop(DESKTOP, ref)
-
-    async def goes_on() -> bool:
-        return "F" in await provider.log_tail(DESKTOP, ref, 1000)
-
-    await eventually(goes_on, seconds=60)
+    await says(provider, DESKTOP, ref, "F")
 
 
 @pytest.mark.parametrize(
