@@ -244,6 +244,7 @@ async def make_desktop(workspace_id: str, name: str = "dev-agent-01", **values: 
         tier="free",
         status=Status.RUNNING,
         provider="fake",
+        ref="fake-1",
         vcpus=2,
         memory=4 << 30,
         disk=20 << 30,

@@ -1,5 +1,9 @@
 """Forks: new desktops from one as it is now."""
 
+from collections.abc import Sequence
+from itertools import chain
+
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -77,12 +81,12 @@ async def _fork(
     intents.enqueue(session, original, "fork", caller.email, params, first=not pending)
     free = await names.free(session, original.workspace_id, f"{prefix}-{{}}", count)
     children = [_child(original, name, snapshot.id, caller) for name in free]
+    session.add_all(children)
+    await session.flush()
     for child in children:
-        session.add(child)
-        await session.flush()
-        await _hand_down_what_was_said(session, original, child)
         operations.enqueue(session, child, "create", caller.email, params)
         desktop_state.emit(session, "desktop.created", child)
+    await _hand_down_what_was_said(session, original, children)
     return children
 
 
@@ -111,41 +115,55 @@ def _child(original: Desktop, name: str, snapshot_id: str, caller: Caller) -> De
 
 
 async def _hand_down_what_was_said(
-    session: AsyncSession, original: Desktop, child: Desktop
+    session: AsyncSession, original: Desktop, children: Sequence[Desktop]
 ) -> None:
-    """Copy the conversations; their threads go on inside the child's agent, which knows them."""
-    query = select(Conversation).where(Conversation.desktop_id == original.id)
-    for said in await session.exec(query.order_by(col(Conversation.id))):
-        copy = Conversation(
-            workspace_id=child.workspace_id,
-            desktop_id=child.id,
-            title=said.title,
-            session=said.session or said.id,
-            created_at=said.created_at,
-            last_message_at=said.last_message_at,
-        )
-        session.add(copy)
-        await session.flush()
-        await _copy_messages(session, said, copy)
+    """Copy the conversations; their threads go on inside the children's agents, which know them.
 
-
-async def _copy_messages(session: AsyncSession, source: Conversation, copy: Conversation) -> None:
-    """Copy what was said; the child's agent ends the run that it inherits, and what waits for the
-    original's stays there."""
-    query = select(Message).where(
-        Message.conversation_id == source.id, Message.status != RunStatus.QUEUED
+    What still waits for the original's agent stays there.
+    """
+    conversations = await session.exec(
+        select(Conversation)
+        .where(Conversation.desktop_id == original.id)
+        .order_by(col(Conversation.id))
     )
-    for message in await session.exec(query.order_by(col(Message.id))):
-        session.add(
-            Message(
-                workspace_id=copy.workspace_id,
-                desktop_id=copy.desktop_id,
-                conversation_id=copy.id,
-                role=message.role,
-                text=message.text,
-                tool_calls=message.tool_calls,
-                status=message.status if message.status in ENDED else RunStatus.ABORTED,
-                usage=message.usage,
-                created_at=message.created_at,
-            )
-        )
+    threads = {said.id: [_thread(said, child) for child in children] for said in conversations}
+    session.add_all(chain.from_iterable(threads.values()))
+    await session.flush()
+    messages = await session.exec(
+        select(Message)
+        .where(Message.desktop_id == original.id, Message.status != RunStatus.QUEUED)
+        .order_by(col(Message.id))
+    )
+    copies = [
+        _copy(message, thread).model_dump()
+        for message in messages
+        for thread in threads[message.conversation_id]
+    ]
+    if copies:
+        await session.exec(insert(Message), params=copies)
+
+
+def _thread(said: Conversation, child: Desktop) -> Conversation:
+    return Conversation(
+        workspace_id=child.workspace_id,
+        desktop_id=child.id,
+        title=said.title,
+        session=said.session or said.id,
+        created_at=said.created_at,
+        last_message_at=said.last_message_at,
+    )
+
+
+def _copy(message: Message, thread: Conversation) -> Message:
+    """A message as the child knows it, whose agent ends the run that it inherits."""
+    return Message(
+        workspace_id=thread.workspace_id,
+        desktop_id=thread.desktop_id,
+        conversation_id=thread.id,
+        role=message.role,
+        text=message.text,
+        tool_calls=message.tool_calls,
+        status=message.status if message.status in ENDED else RunStatus.ABORTED,
+        usage=message.usage,
+        created_at=message.created_at,
+    )

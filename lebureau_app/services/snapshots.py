@@ -113,7 +113,7 @@ async def restore(caller: Caller, desktop_id: str, snapshot_id: str) -> Desktop:
         if pending:
             raise DesktopBusy
         params = {"snapshot": snapshot_id}
-        if room and desktop.status in _KEEPABLE:
+        if room and desktop.status in _KEEPABLE and desktop.ref:
             note = f"Before restoring {snapshot.name}"
             undo = await keep_automatically(session, desktop, note, caller, spared=snapshot_id)
             params |= {"undo": undo.id} if undo else {}
@@ -203,8 +203,10 @@ def must_be_keepable(desktop: Desktop) -> None:
     """Refuse a desktop that has no state to keep.
 
     Raises:
-        Conflict: It is being made, or has failed.
+        Conflict: It is being made, was never made, or has failed.
     """
+    if desktop.status in _KEEPABLE and not desktop.ref:
+        raise Conflict("This desktop has never run: there is nothing to keep.", hint="Start it.")
     if desktop.status not in _KEEPABLE:
         raise Conflict(
             f"A desktop that is in the state {desktop.status} cannot be kept.",

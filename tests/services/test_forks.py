@@ -124,5 +124,5 @@ async def test_what_has_no_state_has_no_forks(people, status):
 
 
 async def _running(desktop: Desktop) -> Desktop:
-    await desktop_state.note(desktop.id, status=Status.RUNNING, task=None)
+    await desktop_state.note(desktop.id, status=Status.RUNNING, task=None, ref="fake-2")
     return desktop

@@ -57,6 +57,11 @@ class TestTaking:
         with pytest.raises(Conflict, match=status):
             await snapshots.take(people["owner"], desktop.id)
 
+    async def test_what_was_never_made_cannot_be_kept(self, people):
+        desktop = await make_desktop(people.workspace_id, status=Status.STOPPED, ref="")
+        with pytest.raises(Conflict, match="never run"):
+            await snapshots.take(people["owner"], desktop.id)
+
     async def test_a_full_host_is_said_early(self, people, desktop):
         hosts.provide(FakeProvider(disk=4 << 30))
         with pytest.raises(NoCapacity, match=r"4\.0 GB of disk"):
