@@ -5,7 +5,7 @@ from __future__ import annotations
 from image.tree import Tree
 
 FOLDER = "/usr/local/lib/lebureau/reseed"
-COMPILER = ("tcc", "libc6-dev")
+COMPILER = ("tcc", "binutils", "libc6-dev")
 
 
 def build_addon(tree: Tree) -> None:
@@ -15,8 +15,11 @@ def build_addon(tree: Tree) -> None:
         BuildError: It cannot be compiled, or Node does not take it.
     """
     tree.shell(f"""
-        tcc -shared -o {FOLDER}/reseed.node {FOLDER}/reseed.c -lpthread
+        cd {FOLDER}
+        tcc -c -o /root/reseed.o reseed.c
+        ld -shared -z noexecstack -o reseed.node /root/reseed.o -lc
+        rm /root/reseed.o
         apt-get purge --yes --quiet --autoremove {" ".join(COMPILER)}
         mkdir -p /run/lebureau/reseed
-        node --require={FOLDER}/preload.cjs --eval 'crypto.randomUUID()'
+        node --require=./preload.cjs --eval 'crypto.randomUUID()'
     """)

@@ -1,9 +1,9 @@
 """A model that says nothing of interest, for the machine that becomes a golden one.
 
-Runs inside the guest with nothing but Python's standard library (`python3 -`), prints its port and
-serves until its standard input ends. It speaks the streamed form of the three APIs that OpenClaw
-uses for our providers: OpenAI's chat completions and responses, and Anthropic's messages. Asked
-for `CALL`, it first calls the tool `exec`.
+Runs inside the guest with nothing but Python's standard library, and serves until its standard input
+ends. It stands where the guest's way out is: whatever host a request is for, it answers itself. It
+speaks the streamed form of the three APIs that OpenClaw uses for our providers: OpenAI's chat
+completions and responses, and Anthropic's messages. Asked for `CALL`, it first calls the tool `exec`.
 """
 
 import json
@@ -96,6 +96,11 @@ class Model(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_CONNECT(self) -> None:
+        """Be the host behind the proxy oneself: the next request comes on the same connection."""
+        self.send_response(200)
+        self.end_headers()
+
     def do_POST(self) -> None:
         """Answer one turn as server-sent events."""
         request = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -124,13 +129,13 @@ def wants_call(request: dict[str, Any]) -> bool:
     return CALL in json.dumps(said[-1])
 
 
-def main() -> None:
-    """Serve on a free port of the loopback until standard input ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+def main(host: str, port: str) -> None:
+    """Serve at an address, told on standard output, until standard input ends."""
+    server = ThreadingHTTPServer((host, int(port)), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -227,6 +227,22 @@ class OpenClaw:
         answer = await self.call("chat.abort", {"sessionKey": session_key, "runId": run_id})
         return bool(answer.get("aborted"))
 
+    async def abort_all(self) -> int:
+        """Stop every run that is under way or waits, in any session: a fork ends what it inherits.
+
+        Returns:
+            In how many sessions there was one.
+        """
+        active = await self._sessions(activeOnly=True)
+        for key in active:
+            await self.call("sessions.abort", {"key": key, "clearQueued": True})
+        return len(active)
+
+    async def forget_sessions(self) -> None:
+        """Delete every session with everything that was said in it."""
+        for key in await self._sessions():
+            await self.call("sessions.delete", {"key": key, "deleteTranscript": True})
+
     async def history(self, session_key: str, limit: int = _PAGE) -> list[HistoryRow]:
         """The newest rows of OpenClaw's history of a session, oldest first."""
         page = await self._history(session_key, limit=limit)
@@ -387,6 +403,10 @@ class OpenClaw:
                 return RunFailed(run_id, message, usage)
             case RunAborted(run_id, text):
                 return RunAborted(run_id, text, usage)
+
+    async def _sessions(self, **restrictions: bool) -> list[str]:
+        answer = await self.call("sessions.list", {"limit": _PAGE, **restrictions})
+        return [str(session["key"]) for session in answer.get("sessions") or []]
 
     async def _history(self, session_key: str, *, limit: int, offset: int = 0) -> dict[str, Any]:
         return await self.call(

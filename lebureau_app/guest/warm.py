@@ -5,11 +5,55 @@ QEMU translates code that it has not met. A golden machine does all of it once, 
 secrets and a model of its own, and forgets that it did.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import itertools
+import secrets
+import shlex
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncssh
 
+from lebureau_app.errors import GuestError
+from lebureau_app.guest import agent_keys, inject, null_model, ssh
+from lebureau_app.guest import screen as screens
+from lebureau_app.guest.agent_keys import AgentKey
+from lebureau_app.guest.device import Device
+from lebureau_app.guest.door import Door, probe_terminal
+from lebureau_app.guest.openclaw import OpenClaw
+from lebureau_app.guest.runs import RunAborted, RunFailed, RunFinished
 from lebureau_app.providers.base import Endpoint
+
+_SECRET_BYTES = 32
+_PROXY = ("10.0.2.100", "3128")
+_MODEL_URL = "http://127.0.0.1:80/v1"
+_PROGRAM = Path(null_model.__file__).read_text()
+_KEYS = (
+    AgentKey("openai", "golden", base_url=_MODEL_URL),
+    AgentKey("anthropic", "golden", base_url=_MODEL_URL),
+    AgentKey("openrouter", "golden", base_url=_MODEL_URL),
+    AgentKey("openai-compatible", "golden", base_url=_MODEL_URL, model="golden"),
+)
+_TURNS = ("Hello.", null_model.CALL, "Hello.")
+"""What is said through the last of the keys; through each of the others only the first."""
+
+_GATEWAY_SECONDS = 1200
+_TURN_SECONDS = 600
+_DRAWN_SECONDS = 300
+_ASK_AGAIN = 2.0
+_LOOK_SECONDS = 5.0
+_IDLE_SHARE = 0.04
+_IDLE_SECONDS = 120
+_FORGET = """
+tmux kill-server
+sudo truncate --size 0 /tmp/openclaw/*.log
+rm -f ~/.bash_history
+rm -rf ~/work/* ~/work/.[!.]*
+sync
+true
+"""
 
 
 async def warm(
@@ -18,7 +62,7 @@ async def warm(
     screen: Endpoint,
     terminal: Endpoint,
     ca: str = "",
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Use a golden machine that has just booted until it is warm, then remove every trace of it.
 
     The caller closes the connection afterwards, waits two seconds for the guest to notice, and
@@ -36,5 +80,132 @@ async def warm(
     Raises:
         GuestError: Something in the guest did not work; the machine is not fit to be kept.
     """
-    raise NotImplementedError
-    yield ""
+    use = _Use(connection, ca)
+    async with _null_model(connection):
+        yield "Starting OpenClaw"
+        await use.hand_over(_KEYS[0])
+        await use.until_gateway_answers()
+        for key in _KEYS:
+            yield f"Letting the agent answer through {key.provider}"
+            await use.hand_over(key)
+            for text in _TURNS if key is _KEYS[-1] else _TURNS[:1]:
+                await use.turn(text)
+        yield "Waiting for the desktop to be drawn"
+        await _until_drawn(Door(screen.host, screen.port, use.door))
+        await probe_terminal(Door(terminal.host, terminal.port, use.door), timeout=60)
+        yield "Removing every trace"
+        await use.forget()
+    yield "Waiting until the machine is idle"
+    await _until_idle(connection)
+
+
+class _Use:
+    """The use of one machine, with secrets that are good for nothing afterwards."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, ca: str) -> None:
+        self._connection = connection
+        self._ca = ca
+        self._token = secrets.token_hex(_SECRET_BYTES)
+        self._numbers = itertools.count(1)
+        self.door = secrets.token_hex(_SECRET_BYTES)
+
+    async def hand_over(self, *keys: AgentKey) -> None:
+        """Bring keys into the guest, as a link does."""
+        agent = {
+            "keys": agent_keys.key_file(keys, self._token),
+            "config": agent_keys.configuration(keys),
+        }
+        document = {"door": self.door, "ca": self._ca, "agent": agent}
+        await inject.apply(self._connection, document)
+
+    async def until_gateway_answers(self) -> None:
+        """Wait for OpenClaw's first start."""
+        deadline = time.monotonic() + _GATEWAY_SECONDS
+        while True:
+            try:
+                async with await self._agent():
+                    return
+            except GuestError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN)
+
+    async def turn(self, text: str) -> None:
+        """Have one message answered in a conversation of its own, over a connection of its own.
+
+        Raises:
+            GuestError: It was not answered.
+        """
+        run_id = f"golden-{next(self._numbers)}"
+        async with await self._agent() as agent:
+            await agent.reload_secrets()
+            await agent.send(f"agent:main:{run_id}", text, run_id)
+            async with asyncio.timeout(_TURN_SECONDS):
+                async for event in agent.events():
+                    match event:
+                        case RunFinished(run_id=ended) if ended == run_id:
+                            return
+                        case RunFailed(run_id=ended, message=message) if ended == run_id:
+                            raise GuestError(f"A golden machine's agent did not answer: {message}")
+                        case RunAborted(run_id=ended) if ended == run_id:
+                            raise GuestError("A golden machine's agent was stopped.")
+
+    async def forget(self) -> None:
+        """Remove conversations, keys, devices, logs and files."""
+        async with await self._agent() as agent:
+            await agent.forget_sessions()
+        await self.hand_over()
+        await ssh.run(self._connection, _FORGET, timeout=60)
+
+    async def _agent(self) -> OpenClaw:
+        device = Device(Device.generate())
+        return await OpenClaw.connect(self._connection, token=self._token, device=device)
+
+
+@asynccontextmanager
+async def _null_model(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None]:
+    """Let a model of the guest's own answer for every host that the guest calls."""
+    program = shlex.quote(_PROGRAM)
+    address = f"sudo ip address {{}} {_PROXY[0]}/32 dev lo"
+    await ssh.call(connection, address.format("add"))
+    try:
+        command = f"exec python3 -c {program} {shlex.join(_PROXY)}"
+        async with connection.create_process(command) as process:
+            if not await asyncio.wait_for(process.stdout.readline(), 60):
+                raise GuestError(f"The null model ended: {await process.stderr.read()}")
+            yield
+            process.stdin.write_eof()
+    finally:
+        await ssh.call(connection, address.format("delete"))
+
+
+async def _until_drawn(door: Door) -> None:
+    """Wait until two looks at the screen, some seconds apart, show the same desktop."""
+    deadline = time.monotonic() + _DRAWN_SECONDS
+    before = await screens.grab(door)
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        now = await screens.grab(door)
+        if not now.blank and now == before:
+            return
+        if time.monotonic() > deadline:
+            raise GuestError("The golden machine's desktop was not drawn.")
+        before = now
+
+
+async def _until_idle(connection: asyncssh.SSHClientConnection) -> None:
+    """Wait until the guest's processors have next to nothing to do, or patience ends."""
+    deadline = time.monotonic() + _IDLE_SECONDS
+    busy, total = await _ticks(connection)
+    while time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_SECONDS)
+        busy_now, total_now = await _ticks(connection)
+        if busy_now - busy < _IDLE_SHARE * (total_now - total):
+            return
+        busy, total = busy_now, total_now
+
+
+async def _ticks(connection: asyncssh.SSHClientConnection) -> tuple[int, int]:
+    """Ticks of all processors, busy ones and all (proc(5), /proc/stat)."""
+    ticks = [int(part) for part in (await ssh.call(connection, "head -1 /proc/stat")).split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from lebureau_guest.gateway import Gateway, GatewayError
+from lebureau_guest.gateway import PORT, Gateway, GatewayError
 
 NOTICES_WITHIN_S = 15
 ASK_EVERY_S = 1
@@ -38,13 +38,14 @@ def in_background(before: str, after: str, *, reloads: bool) -> None:
         os._exit(0)
 
 
-def take_over(before: str, after: str, *, reloads: bool) -> bool:
+def take_over(before: str, after: str, *, reloads: bool, port: int = PORT) -> bool:
     """Have the gateway accept its new token.
 
     Args:
         before: The gateway's token so far.
         after: Its token from now on, which is in its key file already.
         reloads: Whether its configuration has changed as well, so that it reloads by itself.
+        port: Where it listens on the loopback.
 
     Returns:
         Whether it does.
@@ -52,26 +53,26 @@ def take_over(before: str, after: str, *, reloads: bool) -> bool:
     began = time.monotonic()
     while (waited := time.monotonic() - began) < PATIENCE_S:
         if not reloads or waited > NOTICES_WITHIN_S:
-            tell(before)
-        if accepts(after):
+            tell(before, port)
+        if accepts(after, port):
             return True
         time.sleep(ASK_EVERY_S)
     return False
 
 
-def accepts(token: str) -> bool:
+def accepts(token: str, port: int) -> bool:
     """Whether the gateway lets in who knows this token."""
     try:
-        with Gateway(token):
+        with Gateway(token, port):
             return True
     except GatewayError:
         return False
 
 
-def tell(token: str) -> None:
+def tell(token: str, port: int) -> None:
     """Tell a gateway with this token to read its key file again, if there is one."""
     try:
-        with Gateway(token) as gateway:
+        with Gateway(token, port) as gateway:
             gateway.call("secrets.reload")
     except GatewayError:
         pass
