@@ -6,7 +6,6 @@ its own memory if it is hibernated.
 """
 
 import asyncio
-import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,12 @@ from pathlib import Path
 from lebureau_app.providers.base import Origin
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory, NotResumed
 from lebureau_app.providers.qemu.disk import make_overlay
+from lebureau_app.providers.qemu.files import read_record
 from lebureau_app.providers.qemu.golden import GoldenShelf
 from lebureau_app.providers.qemu.image import load_image
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, Pending
+from lebureau_app.providers.qemu.memory import Provenance
+from lebureau_app.providers.qemu.snapshots import SnapshotFolder
 from lebureau_app.settings import Settings
 
 
@@ -30,7 +32,7 @@ class Births:
 
     def __init__(self, settings: Settings, shelf: GoldenShelf) -> None:
         self._images = settings.images_dir.absolute()
-        self._snapshots = settings.snapshots_dir.absolute()
+        self._settings = settings
         self._shelf = shelf
 
     async def beginning(self, machine: MachineFolder, identity: Identity) -> Beginning:
@@ -70,12 +72,12 @@ class Births:
 
     def release(self, machine: MachineFolder) -> str:
         """Version of the QEMU that kept what waits here; empty if nobody knows."""
-        pending = None if machine.is_hibernated() else machine.pending()
-        record = machine.hibernation / "memory.json"
-        if pending:
-            record = self._snapshots / pending.source / "snapshot.json"
-        with suppress(OSError, ValueError, AttributeError):
-            return str(json.loads(record.read_text()).get("qemu", ""))
+        with suppress(OSError, ValueError, KeyError):
+            if machine.is_hibernated():
+                return Provenance.of(read_record(machine.hibernation / "memory.json")).qemu
+            if pending := machine.pending():
+                record = self._snapshot(pending).record()
+                return record.memory.qemu if record and record.memory else ""
         return ""
 
     async def begin_as_image(self, machine: MachineFolder, identity: Identity) -> None:
@@ -90,18 +92,23 @@ class Births:
             if not await self._shelf.proved(golden):
                 raise NotResumed("the golden machine's files are gone or damaged")
             return golden.memory
-        state = self._snapshots / pending.source / "memory"
-        if state.is_file():
-            return KeptMemory(state)
-        if pending.origin is Origin.SNAPSHOT:
+        snapshot = self._snapshot(pending)
+        if (record := snapshot.record()) is None:
+            raise NotResumed("the snapshot that it begins from is gone")
+        if record.memory is None:
+            return None
+        if not snapshot.memory.is_file():
             raise NotResumed("the snapshot's memory is gone")
-        return None
+        return KeptMemory(snapshot.memory)
 
     def _foundation(self, pending: Pending) -> Path:
         """The disk that a machine's overlay stands on until it is settled."""
         if pending.origin is Origin.GOLDEN:
             return self._shelf.folder(pending.source).disk
-        return self._snapshots / pending.source / "disk.qcow2"
+        return self._snapshot(pending).disk
+
+    def _snapshot(self, pending: Pending) -> SnapshotFolder:
+        return SnapshotFolder(self._settings, pending.source)
 
     async def _renew_disk(self, machine: MachineFolder, identity: Identity, backing: Path) -> None:
         """Throw the overlay away and put an empty one in its place, at once."""

@@ -59,6 +59,10 @@ from lebureau_app.settings import Settings
 BINARY = "qemu-system-x86_64"
 AGENT_SECONDS = 10.0
 SLOW_ROAD = "Its golden machine could not be resumed ({}), so it was booted from its image."
+TRY_AGAIN = (
+    "Nothing is lost: start it again. If that does not help, start it cold: its disk is as it was, "
+    "but what was open is lost."
+)
 
 log = logging.getLogger(__name__)
 
@@ -303,8 +307,8 @@ class QemuProvider(Keeping, Provider, Egress, Goldens):
 
         Their disks stay as long as the disk of a machine or of a snapshot stands on them.
         """
-        usable = await self._usable_goldens()
-        await asyncio.to_thread(self._shelf.sweep, usable)
+        async with self._chains:
+            await asyncio.to_thread(self._shelf.sweep, await self._usable_goldens())
 
     async def accelerator(self) -> Accelerator:
         """How guests run here; probed the first time.
@@ -409,7 +413,7 @@ class QemuProvider(Keeping, Provider, Egress, Goldens):
         message = f"The memory of this desktop could not be resumed: {refusal}."
         if kept and kept != here:
             message += f" It was kept by QEMU {kept}, and this host has QEMU {here}."
-        return MemoryRefused(message)
+        return MemoryRefused(message, hint=TRY_AGAIN)
 
     async def _freeze(
         self, machine: MachineFolder, identity: Identity, hypervisor: Hypervisor
