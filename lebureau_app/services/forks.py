@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,7 @@ from lebureau_app.models import (
     RunStatus,
     SnapshotKind,
     Task,
+    new_id,
 )
 from lebureau_app.providers.base import Fork
 from lebureau_app.services import (
@@ -135,7 +137,7 @@ async def _hand_down_what_was_said(
         .order_by(col(Message.id))
     )
     copies = [
-        _copy(message, thread).model_dump()
+        {**_as_it_was(message), **_in(thread)}
         for message in messages
         for thread in threads[message.conversation_id]
     ]
@@ -154,16 +156,16 @@ def _thread(said: Conversation, child: Desktop) -> Conversation:
     )
 
 
-def _copy(message: Message, thread: Conversation) -> Message:
-    """A message as the child knows it, whose agent ends the run that it inherits."""
-    return Message(
-        workspace_id=thread.workspace_id,
-        desktop_id=thread.desktop_id,
-        conversation_id=thread.id,
-        role=message.role,
-        text=message.text,
-        tool_calls=message.tool_calls,
-        status=message.status if message.status in ENDED else RunStatus.ABORTED,
-        usage=message.usage,
-        created_at=message.created_at,
-    )
+def _as_it_was(message: Message) -> dict[str, Any]:
+    """A message's columns as a child knows it, whose agent ends the run that it inherits."""
+    status = message.status if message.status in ENDED else RunStatus.ABORTED
+    return {**message.model_dump(), "run_id": None, "status": status}
+
+
+def _in(thread: Conversation) -> dict[str, Any]:
+    """The columns of a message that are its thread's, and its own id."""
+    return {
+        "id": new_id("msg"),
+        "desktop_id": thread.desktop_id,
+        "conversation_id": thread.id,
+    }

@@ -24,7 +24,7 @@ from lebureau_app.services import (
     snapshot_state,
     snapshots,
 )
-from tests.conftest import make_desktop
+from tests.conftest import make_desktop, make_people
 
 
 async def journal(desktop: Desktop) -> list[Operation]:
@@ -106,6 +106,31 @@ async def test_what_was_said_goes_on_in_the_same_thread(people, desktop):
         page = await conversations.list_conversations(people["owner"], desktop_id=grandchild.id)
         copy = await session.get_one(Conversation, page.rows[0].id)
     assert copy.session == first.conversation.id
+
+
+async def test_long_conversations_are_copied_on_both_databases(any_database, living):
+    people = await make_people()
+    desktop = await make_desktop(people.workspace_id)
+    sent = await conversations.send(people["owner"], desktop.id, "the first")
+    await conversations.take_next(desktop.id)
+    more = [
+        Message(
+            workspace_id=desktop.workspace_id,
+            desktop_id=desktop.id,
+            conversation_id=sent.conversation.id,
+            role="assistant",
+            text=f"{number}",
+            tool_calls=[{"id": "1", "name": "exec"}],
+        )
+        for number in range(300)
+    ]
+    async with db.writing() as session:
+        session.add_all(more)
+    for child in await forks.fork(people["owner"], desktop.id, 10):
+        page = await conversations.messages(people["owner"], desktop_id=child.id, limit=200)
+        assert [each.text for each in page.rows[:2]] == ["299", "298"]
+        assert page.rows[0].tool_calls == [{"id": "1", "name": "exec"}]
+        assert page.next_cursor
 
 
 async def test_no_room_for_all_is_said_early(people, desktop):
