@@ -160,6 +160,7 @@ def _choices(
         rx.el.button(
             "Restore",
             type="button",
+            aria_label="Restore " + snapshot.name,
             title="Make the desktop what it was then; what it is now is kept first",
             disabled=negated(snapshot.can_restore) | desktop.busy,
             on_click=on_restore(snapshot.id, snapshot.name),
@@ -170,6 +171,7 @@ def _choices(
                 rx.el.button(
                     "Delete",
                     type="button",
+                    aria_label="Delete " + snapshot.name,
                     disabled=negated(snapshot.can_delete),
                     class_name="lb-mini",
                 )

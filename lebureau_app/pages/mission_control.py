@@ -167,8 +167,11 @@ def _list() -> rx.Component:
 def _row(desktop: DesktopView) -> rx.Component:
     return rx.el.tr(
         rx.el.td(
-            rx.link(desktop.name, href=f"/desktop/{desktop.id}"),
-            parts.lineage(desktop),
+            rx.el.span(
+                rx.link(desktop.name, href=f"/desktop/{desktop.id}"),
+                parts.lineage(desktop),
+                class_name="lb-row-name",
+            )
         ),
         rx.el.td(parts.status(desktop.tone, desktop.word)),
         rx.el.td(parts.since(desktop), class_name="lb-number"),

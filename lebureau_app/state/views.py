@@ -19,6 +19,7 @@ TASK_WORDS: dict[str, str] = {
     "restoring": "Restoring",
     "reconfiguring": "Reconfiguring",
 }
+_GOING_DOWN = ("stopping", "restarting", "hibernating", "restoring", "destroying")
 _STATUS_TONES = {"running": "ready", "provisioning": "working", "error": "failed"}
 _LIGHT_WORDS = {"off": "off", "starting": "starting", "ready": "ready", "failed": "failed"}
 _LIGHT_TONES = {"off": "off", "starting": "working", "ready": "ready", "failed": "failed"}
@@ -203,9 +204,9 @@ def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
         parent_id=shown["parentId"] or "",
         parent=parent,
         stored=stored(shown["storage"]),
-        screen_ready=running and readiness.get("screen") == "ready",
+        screen_ready=_is_open(shown, "screen"),
         screen_waiting=_waiting(shown, "screen"),
-        terminal_ready=running and readiness.get("terminal") == "ready",
+        terminal_ready=_is_open(shown, "terminal"),
         terminal_waiting=_waiting(shown, "terminal"),
         chat_note=_chat_note(shown),
         chat_closed=shown["agent"] == "none" or not (running or hibernated) or bool(refused(shown)),
@@ -326,6 +327,12 @@ def _picture_note(shown: dict[str, Any]) -> str:
     return {"stopped": "Switched off", "error": "Needs a look", "hibernated": "Hibernated"}.get(
         shown["status"], "Not there yet"
     )
+
+
+def _is_open(shown: dict[str, Any], channel: str) -> bool:
+    """Whether there is a channel to connect to that is not about to close."""
+    ready = shown["status"] == "running" and shown["readiness"].get(channel) == "ready"
+    return ready and shown["task"] not in _GOING_DOWN
 
 
 def _waiting(shown: dict[str, Any], channel: str) -> str:

@@ -102,6 +102,16 @@ def test_waking_is_said_before_there_is_a_step():
     assert not view.chat_closed
 
 
+def test_a_channel_that_is_about_to_close_is_not_connected_to_again():
+    progress = {"step": "sleep", "percent": None, "message": "Writing its memory to disk"}
+    running = {"status": "running", "readiness": ready()}
+    view = views.desktop(shown(**running, task="hibernating", progress=progress))
+    assert not view.screen_ready
+    assert not view.terminal_ready
+    assert view.screen_waiting == "Writing its memory to disk"
+    assert views.desktop(shown(**running, task="snapshotting")).screen_ready
+
+
 def test_a_memory_that_is_refused_says_why_and_asks_for_somebody():
     why = "Another QEMU wrote this memory."
     view = views.desktop(shown(status="hibernated", needs_attention=True, status_message=why))
