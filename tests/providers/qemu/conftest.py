@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,3 +43,22 @@ async def provider(home: Path) -> AsyncIterator[QemuProvider]:
 @pytest.fixture
 def folder(home: Path) -> MachineFolder:
     return MachineFolder(Settings(home=home), DESKTOP)
+
+
+async def killed(home: Path, verb: str, step: str, desktop_id: str = DESKTOP) -> None:
+    """Let another server do it, and die at that step."""
+    program = (sys.executable, "-m", "tests.providers.qemu.dying")
+    server = await asyncio.create_subprocess_exec(*program, str(home), verb, step, desktop_id)
+    assert await asyncio.wait_for(server.wait(), 60) == -signal.SIGKILL, "it never came that far"
+
+
+def running(home: Path) -> list[int]:
+    """Every process of QEMU that works in this home."""
+
+    def works_here(pid: int) -> bool:
+        try:
+            return str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+    return [pid for pid in processes.by_uuid().values() if works_here(pid)]

@@ -3,10 +3,7 @@
 Whatever the step, the next one goes on: one machine, one process, nothing beside them.
 """
 
-import asyncio
 import shutil
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from lebureau_app.providers.base import Golden, Machine, Origin, Power
-from lebureau_app.providers.qemu import processes
 from lebureau_app.providers.qemu.provider import QemuProvider
-from tests.providers.qemu.conftest import DESKTOP, says
+from tests.providers.qemu.conftest import DESKTOP, killed, running, says
 from tests.providers.qemu.dying import born, kept, spec
 from tests.support.tiny_guest import FILLING, make_image
 
@@ -42,22 +38,6 @@ async def golden(provider: QemuProvider) -> Golden:
         there = await provider.golden(spec(DESKTOP))
     assert there is not None
     return there
-
-
-async def killed(home: Path, verb: str, step: str, desktop_id: str = DESKTOP) -> None:
-    """Let another server do it, and die at that step."""
-    program = (sys.executable, "-m", "tests.providers.qemu.dying")
-    server = await asyncio.create_subprocess_exec(*program, str(home), verb, step, desktop_id)
-    assert await asyncio.wait_for(server.wait(), 60) == -signal.SIGKILL, "it never came that far"
-
-
-def running(home: Path) -> list[int]:
-    """Every process of QEMU that works in this home."""
-
-    def works_here(pid: int) -> bool:
-        return str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-    return [pid for pid in processes.by_uuid().values() if works_here(pid)]
 
 
 async def only_machine(provider: QemuProvider, home: Path) -> Machine:
