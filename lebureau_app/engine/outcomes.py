@@ -44,7 +44,7 @@ async def failed(work: Work, error: LeBureauError) -> dict[str, Any]:
     if kind in STARTING:
         return said | await _after_a_failed_start(work, error)
     if kind == "hibernate":
-        return said | _still_wanted(work)
+        return said | await _go_on(work)
     return said
 
 
@@ -58,7 +58,7 @@ async def cancelled(work: Work) -> dict[str, Any]:
     if kind in SNAPSHOTTING:
         await discard(work, "It was cancelled.")
     elif kind == "hibernate":
-        return _still_wanted(work)
+        return await _go_on(work)
     elif kind in STARTING:
         return await _after_a_cancelled_start(work)
     return {}
@@ -86,10 +86,14 @@ def _said_with_hint(error: LeBureauError) -> dict[str, Any]:
     return {"status_message": f"{error.message} {error.hint}"}
 
 
-def _still_wanted(work: Work) -> dict[str, Any]:
+async def _go_on(work: Work) -> dict[str, Any]:
     """A desktop that did not hibernate goes on, unless somebody wants something else by now."""
-    hibernating = work.desktop.desired_status == Status.HIBERNATED
-    return {"desired_status": Status.RUNNING} if hibernating else {}
+    if work.desktop.desired_status != Status.HIBERNATED:
+        return {}
+    with suppress(LeBureauError):
+        if await work.power() is Power.RUNNING:
+            await work.links.open(work.desktop.id)
+    return {"desired_status": Status.RUNNING}
 
 
 async def _after_a_cancelled_start(work: Work) -> dict[str, Any]:

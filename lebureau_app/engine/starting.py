@@ -72,6 +72,8 @@ async def trust(work: Work) -> None:
     if not machine.settled:
         await _give_identity(work, machine)
     elif not work.desktop.host_key:
+        if work.first:
+            await work.say("Booting; waiting for its SSH host key")
         raw = await work.provider.read_guest_file(*work.machine, HOST_KEY_FILE)
         try:
             await desktop_state.note(
@@ -125,7 +127,8 @@ def _what_a_start_is(work: Work, machine: Machine | None, cold: bool) -> str:
         return "Switching the machine on"
     if work.desktop.origin in _RESUMING:
         return _RESUMING[Origin(work.desktop.origin)]
-    return f"Booting: {NO_GOLDEN}" if goldens.are_made() else "Booting"
+    newborn = work.operation.kind == "create"
+    return f"Booting: {NO_GOLDEN}" if newborn and goldens.are_made() else "Booting"
 
 
 async def _note_boot(work: Work) -> None:
@@ -163,6 +166,8 @@ async def _must_run(work: Work) -> Machine:
         if machine and _is_newborn_of_a_golden(work.desktop):
             raise _slow_road(f"went off: {reason}")
         raise ProviderError(f"The machine went off while it was starting: {reason}.")
+    if machine.power is Power.UNKNOWN:
+        raise NotYet(machine.reason)
     if machine.boot != work.desktop.boot:
         await desktop_state.note(work.desktop.id, boot=machine.boot)
     return machine

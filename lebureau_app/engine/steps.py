@@ -22,7 +22,7 @@ _START = (
     Step("image", "Waiting for the golden image", choose_image, patient=True),
     Step("machine", "Making the machine", make_machine),
     Step("boot", "Switching the machine on", switch_on),
-    Step("trust", "Booting; waiting for its SSH host key", trust),
+    Step("trust", "Waiting for the guest", trust),
     Step("identity", "Waiting for the desktop to answer", hand_over),
 )
 _PICTURE = Step("picture", "Taking a picture of the screen", take_picture)

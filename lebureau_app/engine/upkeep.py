@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable
 
 from lebureau_app.errors import LeBureauError
+from lebureau_app.models import Desktop
 from lebureau_app.providers.base import Goldens, Provider, Snapshots
 from lebureau_app.services import desktop_state, snapshot_state
 from lebureau_app.services import operations as journal
@@ -33,22 +35,17 @@ class Upkeep:
         """Tidy up until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            try:
-                await self.once()
-            except LeBureauError as error:
-                log.warning("tidying up: %s", error.message)
-            except Exception:
-                log.exception("tidying up failed")
+            await self.once()
 
     async def once(self) -> None:
         """One pass; what there is too much of for one is left to the next."""
         provider = self._provider
         if isinstance(provider, Snapshots):
-            await self._drop_used_up(provider)
-            await self._tidy(provider)
-            await self._account(provider)
+            await _whatever_happens(self._drop_used_up(provider))
+            await _whatever_happens(self._tidy(provider))
+            await _whatever_happens(self._account(provider))
         if isinstance(provider, Goldens) and self._settings.resume:
-            await self._sweep_goldens(provider)
+            await _whatever_happens(self._sweep_goldens(provider))
 
     async def _drop_used_up(self, provider: Snapshots) -> None:
         """What forks were made of goes as soon as each has its own identity."""
@@ -73,17 +70,27 @@ class Upkeep:
             sums[each.desktop_id] += each.size
         busy = await journal.busy_desktops()
         for desktop in await desktop_state.living():
-            if desktop.id in busy or not desktop.ref or desktop.provider != self._provider.name:
-                continue
-            occupied = await provider.storage(desktop.id, desktop.ref)
-            storage = {
-                "disk": occupied.disk,
-                "memory": occupied.memory,
-                "snapshots": sums[desktop.id],
-            }
-            if storage != desktop.storage:
-                await desktop_state.note(desktop.id, storage=storage)
+            ours = desktop.ref and desktop.provider == self._provider.name
+            if ours and desktop.id not in busy:
+                await _whatever_happens(_account_for(provider, desktop, sums[desktop.id]))
         for snapshot in await snapshot_state.ready():
             size = stored[snapshot.id].size if snapshot.id in stored else snapshot.size
             if size != snapshot.size:
                 await snapshot_state.note(snapshot.id, size=size)
+
+
+async def _account_for(provider: Snapshots, desktop: Desktop, snapshots: int) -> None:
+    occupied = await provider.storage(desktop.id, desktop.ref)
+    storage = {"disk": occupied.disk, "memory": occupied.memory, "snapshots": snapshots}
+    if storage != desktop.storage:
+        await desktop_state.note(desktop.id, storage=storage)
+
+
+async def _whatever_happens(part: Awaitable[None]) -> None:
+    """Do one part of a pass; its troubles must not keep the others from being done."""
+    try:
+        await part
+    except LeBureauError as error:
+        log.warning("tidying up: %s", error.message)
+    except Exception:
+        log.exception("tidying up failed")

@@ -314,6 +314,8 @@ async def restored(operation: Operation, snapshot: Snapshot) -> None:
             "status": Status.STOPPED,
             "desired_status": Status.RUNNING if snapshot.memory else Status.STOPPED,
             **snapshot_state.caps(snapshot),
+            "origin": "snapshot" if snapshot.memory else "boot",
+            "origin_note": "",
             "identified": "",
             "boot": "",
             "readiness": lights(),

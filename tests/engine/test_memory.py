@@ -272,6 +272,23 @@ class TestSnapshots:
         kept = await snapshot_state.of_desktop(desktop.id)
         assert [each.kind for each in kept] == ["manual", "automatic"]
 
+    @golden
+    async def test_a_restored_memory_is_never_given_up(self, fleet: Fleet) -> None:
+        """It goes off while it wakes, like a copy of a golden machine may: it is tried again."""
+        async with fleet.working():
+            desktop = await create(fleet)
+            write(fleet, desktop, "before", "an editor")
+            snapshot = await take(fleet, desktop)
+            fleet.provider.behaviour = replace(GOLDEN, never=frozenset({"run_in_guest"}))
+            async with events.bus.subscribe() as listener, asyncio.timeout(20):
+                await snapshots.restore(fleet.caller, desktop.id, snapshot.id)
+                while (await listener.get()).data.get("step") != "trust":
+                    pass
+            fleet.provider.die(desktop.id)
+            fleet.provider.behaviour = GOLDEN
+            await fleet.until(desktop.id, running)
+        assert read(fleet, desktop) == Contents("before", "an editor")
+
     async def test_restored_without_memory_it_is_off(self, fleet: Fleet) -> None:
         async with fleet.working():
             desktop = await create(fleet)

@@ -5,6 +5,7 @@ import pytest
 from lebureau_app.engine import upkeep as upkeep_module
 from lebureau_app.engine.upkeep import Upkeep
 from lebureau_app.models import Desktop, Status
+from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.services import desktop_state, desktops, snapshot_state, snapshots
 from lebureau_app.services.desktops import NewDesktop
 from tests.engine.conftest import Fleet
@@ -56,3 +57,15 @@ async def test_a_pass_is_bounded_and_stands_back_from_operations(
     await desktops.create(fleet.caller, NewDesktop(name="busy"))
     await Upkeep(fleet.provider, fleet.settings).once()
     assert pieces == upkeep_module.MOST_PIECES
+
+
+async def test_one_trouble_keeps_nothing_else_from_being_done(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fleet.working():
+        desktop = await create(fleet)
+    fleet.provider.behaviour = FakeBehaviour(broken=frozenset({"tidy", "sweep_goldens"}))
+    await Upkeep(fleet.provider, fleet.settings).once()
+    found = await desktop_state.load(desktop.id)
+    assert found
+    assert found.storage["disk"] > 0
