@@ -111,6 +111,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         self._endpoints = dict(endpoints or {})
         self.snapshots: dict[str, FakeSnapshot] = {}
         self._goldens: dict[str, Golden] = {}
+        self._warm: dict[str, Contents] = {}
         self._files = dict(files or {})
         self._vcpus, self._memory, self._disk = vcpus, memory, disk
         self._clock, self._sleep = clock, sleep
@@ -337,6 +338,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
             raise NoCapacity("The simulated host has no room for another golden machine.")
         golden = _golden_of(machine.spec)
         self._goldens[golden.key] = golden
+        self._warm[golden.key] = machine.contents
         self.forget(desktop_id)
         return golden
 
@@ -383,8 +385,9 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
             machine.be_born_of(birth, Origin.FORK)
             return machine
         machine = FakeMachine(spec, ref=str(uuid4()))
-        if not spec.golden and self._golden(spec, behaviour):
-            machine.be_born_of(FakeSnapshot(spec, Contents(), has_memory=True), Origin.GOLDEN)
+        if not spec.golden and (golden := self._golden(spec, behaviour)):
+            warm = self._warm.get(golden.key, Contents())
+            machine.be_born_of(FakeSnapshot(spec, warm, has_memory=True), Origin.GOLDEN)
         return machine
 
     def _golden(self, spec: MachineSpec, behaviour: FakeBehaviour) -> Golden | None:

@@ -122,6 +122,8 @@ class FakeMachine:
 
     def give_up_memory(self) -> None:
         """Forget what could have been resumed; who was forked stays the copy of another's disk."""
+        if self.pending is Origin.GOLDEN:
+            self.contents = Contents()
         if self.pending is Origin.FORK and self.birth is not None:
             self.birth = replace(self.birth, has_memory=False)
         else:

@@ -36,5 +36,5 @@ async def lab(
     await made.clean()
     if isinstance(made, QemuLab):
         places = made.settings
-        for folder in (places.desktops_dir, places.run_dir, places.snapshots_dir):
-            shutil.rmtree(folder)
+        for name in ("desktops", "run", "snapshots", "goldens"):
+            shutil.rmtree(places.home / name)
