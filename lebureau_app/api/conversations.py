@@ -40,7 +40,7 @@ router = APIRouter(prefix="/api", tags=["conversations"])
 async def chat(
     request: Request, caller: Writer, desktop_id: DesktopId, payload: Chat, key: Key = None
 ) -> Response:
-    """Give the agent a message.
+    """Give the agent a message; a hibernated desktop wakes for it.
 
     With `wait` the answer is held until the run has ended (200, with `run`) or the time is over;
     with `Accept: text/event-stream` the run's events are the answer.

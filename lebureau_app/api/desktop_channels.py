@@ -22,14 +22,14 @@ async def screenshot(
     desktop_id: DesktopId,
     width: Annotated[int | None, Query(ge=16, le=3840, description="In pixels.")] = None,
 ) -> Response:
-    """The screen now, as PNG."""
+    """The screen now, as PNG; of a desktop that does not run, the last picture that there is."""
     png = await channels.screenshot(caller, desktop_id, width)
     return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/exec", responses=shows(shapes.Executed))
 async def execute(caller: Writer, desktop_id: DesktopId, payload: Exec) -> dict[str, Any]:
-    """Run a command by `bash -lc` as user `agent` in its home."""
+    """Run a command by `bash -lc` as user `agent` in its home; a hibernated desktop wakes for it."""
     done = await channels.execute(caller, desktop_id, payload.command, payload.timeout)
     return {
         "exitCode": done.exit_code,
@@ -44,7 +44,7 @@ async def execute(caller: Writer, desktop_id: DesktopId, payload: Exec) -> dict[
 async def create_ticket(
     request: Request, caller: Writer, desktop_id: DesktopId, payload: TicketRequest, key: Key = None
 ) -> JSONResponse:
-    """A one-use pass for a WebSocket, for 30 seconds."""
+    """A one-use pass for a WebSocket, for 30 seconds; a hibernated desktop wakes for it."""
 
     async def make() -> Answer:
         row, token = await tickets.create(caller, desktop_id, payload.channel, payload.mode)

@@ -321,8 +321,7 @@ async def restart(caller: Caller, desktop_id: str) -> Desktop:
         pending = await operations.pending(session, desktop_id)
         if pending and pending[-1].kind == "restart":
             return desktop
-        if pending:
-            raise DesktopBusy
+        intents.refuse_if_busy(pending)
         if desktop.status not in (Status.RUNNING, Status.ERROR):
             raise DesktopNotRunning
         desktop.desired_status = Status.RUNNING

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from lebureau_app import db
-from lebureau_app.errors import Conflict, DesktopDestroyed
+from lebureau_app.errors import Conflict, DesktopBusy, DesktopDestroyed
 from lebureau_app.models import Desktop, Operation, Role, Status
 from lebureau_app.services import desktop_state, operations
 from lebureau_app.services.access import Caller
@@ -88,6 +88,16 @@ def supersede(session: AsyncSession, pending: list[Operation]) -> None:
 def deciding(pending: list[Operation]) -> Operation | None:
     """The last of some operations that decides whether the desktop runs after them."""
     return next((each for each in reversed(pending) if each.kind in _DECIDING), None)
+
+
+def refuse_if_busy(pending: list[Operation]) -> None:
+    """Refuse a desktop that something is being done to; a snapshot may go meanwhile.
+
+    Raises:
+        DesktopBusy: Something is.
+    """
+    if any(each.kind != "drop_snapshot" for each in pending):
+        raise DesktopBusy
 
 
 def refuse_if_going(pending: list[Operation]) -> None:

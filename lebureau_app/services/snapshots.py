@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from lebureau_app import db
-from lebureau_app.errors import Conflict, DesktopBusy, LeBureauError, NotFound, TooManySnapshots
+from lebureau_app.errors import Conflict, LeBureauError, NotFound, TooManySnapshots
 from lebureau_app.models import Desktop, Snapshot, SnapshotKind, SnapshotStatus, Status
 from lebureau_app.providers.base import Snapshots
 from lebureau_app.services import (
@@ -110,8 +110,7 @@ async def restore(caller: Caller, desktop_id: str, snapshot_id: str) -> Desktop:
         ):
             return desktop
         intents.refuse_if_going(pending)
-        if pending:
-            raise DesktopBusy
+        intents.refuse_if_busy(pending)
         params = {"snapshot": snapshot_id}
         if room and desktop.status in _KEEPABLE and desktop.ref:
             note = f"Before restoring {snapshot.name}"

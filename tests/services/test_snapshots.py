@@ -123,6 +123,12 @@ class TestRestoring:
         with pytest.raises(DesktopBusy):
             await snapshots.restore(people["owner"], desktop.id, snapshot.id)
 
+    async def test_a_snapshot_that_goes_is_in_nobodys_way(self, people, desktop):
+        snapshot, other = await make_snapshot(desktop), await make_snapshot(desktop, "other")
+        await snapshots.delete(people["owner"], desktop.id, other.id)
+        await snapshots.restore(people["owner"], desktop.id, snapshot.id)
+        assert await kinds(desktop) == ["drop_snapshot", "snapshot", "restore"]
+
     @pytest.mark.parametrize("status", ["creating", "failed", "deleting"])
     async def test_only_what_is_ready(self, people, desktop, status):
         snapshot = await make_snapshot(desktop, status=status)
