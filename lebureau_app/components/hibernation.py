@@ -48,7 +48,7 @@ def resting(
                     disabled=negated(may_operate),
                     first=("Workspace: " + shown.of_workspace, AS_THE_WORKSPACE),
                 ),
-                parts.curl("PATCH", "/api/desktops/" + desktop_id, '{"hibernateAfter": 3600}'),
+                _as_curl("/api/desktops/" + desktop_id),
                 size="1",
                 aria_label="Hibernate when idle",
                 class_name="lb-popover lb-rule",
@@ -124,6 +124,16 @@ def rule(
             class_name="lb-rule-form",
         ),
         class_name="lb-rule-choice",
+    )
+
+
+def _as_curl(path: Any) -> rx.Component:
+    return rx.el.div(
+        rx.el.small("As curl"),
+        parts.curl("PATCH", path, '{"hibernateAfter": 3600}', label="the rule"),
+        parts.curl("POST", path + "/keep-awake", '{"seconds": 3600}', label="keep awake"),
+        parts.curl("POST", path + "/hibernate", label="hibernate"),
+        class_name="lb-actions",
     )
 
 

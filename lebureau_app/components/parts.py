@@ -180,12 +180,12 @@ def progress(percent: Any) -> rx.Component:
     )
 
 
-def curl(method: str, path: Any, body: str = "") -> rx.Component:
+def curl(method: str, path: Any, body: str = "", label: str = "Copy as curl") -> rx.Component:
     """Copies the curl line of an action; the API key comes from the shell's environment."""
     line = f'curl -X {method} "{{origin}}' + path + '" -H "Authorization: Bearer $LEBUREAU_API_KEY"'
     if body:
         line = line + f" -H 'Content-Type: application/json' -d '{body}'"
-    return copy_button(text=line, label="Copy as curl")
+    return copy_button(text=line, label=label)
 
 
 def menu_label(*words: Any) -> rx.Component:

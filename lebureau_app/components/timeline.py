@@ -194,5 +194,10 @@ def _choices(
                 class_name="lb-popover",
             ),
         ),
+        parts.curl(
+            "POST",
+            "/api/desktops/" + desktop.id + "/snapshots/" + snapshot.id + "/restore",
+            label="As curl",
+        ),
         class_name="lb-actions",
     )
