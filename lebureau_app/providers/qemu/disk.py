@@ -1,11 +1,12 @@
 """The disks of machines: overlays on golden images, made and grown by qemu-img."""
 
 import asyncio
+import errno
 import json
 import os
 from pathlib import Path
 
-from lebureau_app.errors import ProviderError
+from lebureau_app.errors import NoCapacity, ProviderError
 
 SECONDS = 60.0
 COPY_SECONDS = 1800.0
@@ -68,6 +69,14 @@ async def grow(disk: Path, size: int) -> None:
     await _qemu_img("resize", "-q", str(disk), str(size))
 
 
+def full_disk() -> NoCapacity:
+    """The error for a disk of the host that became full."""
+    return NoCapacity(
+        "This host's disk became full while the state of a desktop was being written.",
+        hint="Delete snapshots, or destroy a desktop.",
+    )
+
+
 def relative_path(file: Path, folder: Path) -> str:
     """How a disk in `folder` names another one, so that the data folder can move."""
     return os.path.relpath(file.resolve(), folder.resolve())
@@ -104,5 +113,8 @@ async def _run(program: str, *arguments: str, seconds: float) -> str:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise ProviderError(f"{program} {arguments[0]} failed: {complaint.decode().strip()}")
+        said = complaint.decode().strip()
+        if os.strerror(errno.ENOSPC) in said:
+            raise full_disk()
+        raise ProviderError(f"{program} {arguments[0]} failed: {said}")
     return output.decode()

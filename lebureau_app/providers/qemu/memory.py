@@ -7,6 +7,7 @@ last of it while it is halted.
 
 import asyncio
 import errno
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from qemu.qmp import ExecuteError, QMPClient
 
 from lebureau_app.errors import NoCapacity, ProviderError
 from lebureau_app.providers.qemu import migration, processes
+from lebureau_app.providers.qemu.disk import full_disk
 from lebureau_app.providers.qemu.files import occupied
 
 SAVE_SECONDS = 600.0
@@ -153,7 +155,7 @@ def disk_faults() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full_disk() from error
+            raise full_disk() from error
         raise
 
 
@@ -190,16 +192,9 @@ async def _finish(monitor: QMPClient) -> None:
 
 
 def _refusal(said: str, file: Path) -> ProviderError:
-    if "No space left" in said or shutil.disk_usage(file.parent).free < 1 << 20:
-        return _full_disk()
+    if os.strerror(errno.ENOSPC) in said or shutil.disk_usage(file.parent).free < 1 << 20:
+        return full_disk()
     return ProviderError(f"QEMU could not write the machine's memory: {said}")
-
-
-def _full_disk() -> NoCapacity:
-    return NoCapacity(
-        "This host's disk became full while the state of the desktop was being written.",
-        hint="Delete snapshots, or destroy a desktop.",
-    )
 
 
 async def _release(monitor: QMPClient) -> str:
