@@ -19,6 +19,7 @@ from lebureau_app.providers.qemu import migration, processes, qmp
 from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory, NotResumed
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
+from lebureau_app.providers.qemu.files import host_boot
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 
@@ -29,11 +30,13 @@ MAP_SECONDS = 30.0
 LOAD_SECONDS = 300.0
 KEEP_SECONDS = 60.0
 START_ATTEMPTS = 5
+ENDING_SECONDS = 0.5
+"""What a QEMU that was just killed may need to let go of its disk: it frees its memory first."""
 
 STOPPED_BY_US = "Stopped by Le Bureau."
 GUEST_SHUT_DOWN = "The guest shut down."
 HOST_RESTARTED = "The host was restarted."
-START_INTERRUPTED = "Its start was interrupted."
+INTERRUPTED = "Its start, or its hibernation, was interrupted."
 KEPT_AS_GOLDEN = "Its memory has been kept as a golden one."
 _BROKEN_STATES = {
     "guest-panicked": "The guest's kernel panicked.",
@@ -67,7 +70,7 @@ class Hypervisor:
     async def start(
         self, image: Image, accelerator: Accelerator, beginning: Beginning, binary: str
     ) -> None:
-        """Start QEMU, with other ports where somebody was faster.
+        """Start QEMU, with other ports where somebody was faster, and once an earlier one has ended.
 
         With a memory to resume it waits until `resume` is called.
 
@@ -87,7 +90,7 @@ class Hypervisor:
             boot = Boot(
                 id=uuid4().hex,
                 ports=_free_ports(),
-                host_boot=_host_boot(),
+                host_boot=host_boot(),
                 origin=beginning.origin,
                 note=beginning.note,
                 settled=beginning.origin is Origin.BOOT,
@@ -96,7 +99,9 @@ class Hypervisor:
             if not said:
                 return
             self._machine.write_boot(boot.ended(Power.FAILED, f"QEMU did not start: {said}"))
-            if "host forwarding rule" not in said:
+            if 'Failed to get "write" lock' in said:
+                await asyncio.sleep(ENDING_SECONDS)
+            elif "host forwarding rule" not in said:
                 break
         if beginning.memory:
             raise NotResumed(f"QEMU did not start: {said}")
@@ -243,7 +248,7 @@ class Hypervisor:
             return self._conclude(*self._post_mortem(boot))
         if state in _HALTED_STATES and self._machine.waits():
             await self.end()
-            return self._conclude(Power.STOPPED, START_INTERRUPTED)
+            return self._conclude(Power.STOPPED, INTERRUPTED)
         if state == "shutdown":
             await self.end()
             return self._conclude(Power.STOPPED, STOPPED_BY_US if boot.asked else GUEST_SHUT_DOWN)
@@ -268,7 +273,7 @@ class Hypervisor:
         """How a boot ended whose process is gone."""
         if boot.asked:
             return Power.STOPPED, STOPPED_BY_US
-        if boot.host_boot != _host_boot():
+        if boot.host_boot != host_boot():
             return Power.STOPPED, HOST_RESTARTED
         reason = "The machine's process ended by itself: it was killed or has crashed."
         if last_words := self._machine.last_words(boot):
@@ -326,8 +331,3 @@ def _free_ports() -> dict[int, int]:
     finally:
         for probe in probes.values():
             probe.close()
-
-
-def _host_boot() -> str:
-    """What changes when the host is restarted (random(4))."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,16 +1,16 @@
 """One machine's folder: who it is, what it boots from, and how its last boot went."""
 
-import json
 import os
 import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from lebureau_app.errors import ProviderError, UnknownMachine
 from lebureau_app.providers.base import Origin, Power
+from lebureau_app.providers.qemu.files import persist, read_record, write_record
 from lebureau_app.settings import Settings
 
 LOG_LIMIT = 8 << 20
@@ -190,7 +190,7 @@ class MachineFolder:
             UnknownMachine: There is no machine here, or it does not say that it is ours.
         """
         try:
-            identity = Identity(**_read(self.path / "spec.json"))
+            identity = Identity(**read_record(self.path / "spec.json"))
         except (OSError, ValueError, TypeError) as error:
             raise UnknownMachine from error
         if identity.desktop_id != self.desktop_id:
@@ -221,12 +221,12 @@ class MachineFolder:
             identity: The whole of it.
             folder: Where; the machine's place unless told otherwise.
         """
-        _write((folder or self.path) / "spec.json", asdict(identity))
+        write_record((folder or self.path) / "spec.json", asdict(identity))
 
     def boot(self) -> Boot | None:
         """The last boot; None if there was none, and one without ports if it cannot be read."""
         try:
-            kept = _read(self.path / "boot.json")
+            kept = read_record(self.path / "boot.json")
             outcome = Power(kept["outcome"]) if kept["outcome"] else None
             ports = {int(guest): int(host) for guest, host in kept["ports"].items()}
             origin = Origin(kept.get("origin", Origin.BOOT))
@@ -238,7 +238,7 @@ class MachineFolder:
 
     def write_boot(self, boot: Boot) -> None:
         """Keep how the boot stands."""
-        _write(self.path / "boot.json", asdict(boot))
+        write_record(self.path / "boot.json", asdict(boot))
 
     def is_hibernated(self) -> bool:
         """Whether a memory waits here to be woken."""
@@ -250,7 +250,7 @@ class MachineFolder:
         self.forget_used_hibernation()
         if self.hibernation.exists():
             self.hibernation.rename(self.used_hibernation)
-            _sync(self.path)
+            persist(self.path)
 
     def forget_used_hibernation(self) -> None:
         """Remove the memory that is no longer in use."""
@@ -267,7 +267,7 @@ class MachineFolder:
             ProviderError: It cannot be read.
         """
         try:
-            kept = _read(self.path / "pending.json")
+            kept = read_record(self.path / "pending.json")
             return Pending(Origin(kept["origin"]), kept["from"], kept.get("cold", False))
         except FileNotFoundError:
             return None
@@ -285,12 +285,12 @@ class MachineFolder:
             folder: Where; the machine's place unless told otherwise.
         """
         kept = {"origin": pending.origin, "from": pending.source, "cold": pending.cold}
-        _write((folder or self.path) / "pending.json", kept)
+        write_record((folder or self.path) / "pending.json", kept)
 
     def drop_pending(self) -> None:
         """From now on the machine's disk is the truth."""
         (self.path / "pending.json").unlink(missing_ok=True)
-        _sync(self.path)
+        persist(self.path)
 
     def head_log(self, boot: Boot) -> None:
         """Let what QEMU says in this boot begin under a line of its own in its log."""
@@ -371,26 +371,3 @@ def tail(log: Path, lines: int) -> str:
     except OSError:
         return ""
     return "\n".join(_TERMINAL_CODES.sub("", text).splitlines()[-lines:])
-
-
-def _sync(folder: Path) -> None:
-    """Let what a folder holds outlive a loss of power (fsync(2), NOTES)."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -341,7 +341,10 @@ async def test_a_server_killed_while_it_resumes_leaves_no_paused_machine(
             await provider.start(DESKTOP, ref)
     assert processes.is_alive(ref)
     (machine,) = await provider.inspect_all()
-    assert (machine.power, machine.reason) == (Power.STOPPED, "Its start was interrupted.")
+    assert (machine.power, machine.reason) == (
+        Power.STOPPED,
+        "Its start, or its hibernation, was interrupted.",
+    )
     assert not processes.is_alive(ref)
     await provider.start(DESKTOP, ref)
     assert (await seen(provider, ref)).origin is Origin.GOLDEN

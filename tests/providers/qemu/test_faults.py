@@ -108,6 +108,21 @@ async def test_a_port_that_was_taken_meanwhile_is_chosen_again(provider: QemuPro
     assert endpoint.port != port
 
 
+async def test_the_disk_of_a_qemu_that_is_just_ending_is_waited_for(
+    provider: QemuProvider, folder: MachineFolder
+):
+    ref = await created(provider)
+    holds = ("qemu-io", "-f", "qcow2", "-c", "read 0 512", "-c", "sleep 700", str(folder.disk))
+    ending = await asyncio.create_subprocess_exec(*holds, stdout=asyncio.subprocess.PIPE)
+    assert ending.stdout
+    assert b"read 512/512" in await ending.stdout.readline()
+    await provider.start(DESKTOP, ref)
+    assert await asyncio.wait_for(ending.wait(), 10) == 0
+    seen = await provider.inspect(DESKTOP, ref)
+    assert seen is not None
+    assert seen.power is Power.RUNNING
+
+
 async def test_a_qemu_that_does_not_start_says_why(provider: QemuProvider, folder: MachineFolder):
     ref = await created(provider)
     folder.disk.write_bytes(b"not a disk")
@@ -157,9 +172,12 @@ async def test_no_zombie_stays(provider: QemuProvider):
     ref = await started(provider)
     pid = processes.by_uuid()[ref]
     os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(processes.wait_gone, ref, 10)
-    await provider.inspect_all()
-    assert not is_child(pid)
+
+    async def gone() -> bool:
+        await provider.inspect_all()
+        return not is_child(pid)
+
+    await eventually(gone)
 
 
 async def test_a_guest_cannot_fill_the_disk_with_its_console(
