@@ -16,6 +16,7 @@ from typing import Any
 CALL = "Use your tool once."
 ANSWER = "Ready."
 COMMAND = {"command": "true"}
+RESULTS = ('"role": "tool"', '"tool_result"', '"function_call_output"')
 
 Event = tuple[str, dict[str, Any]]
 
@@ -100,6 +101,7 @@ class Model(BaseHTTPRequestHandler):
         """Be the host behind the proxy oneself: the next request comes on the same connection."""
         self.send_response(200)
         self.end_headers()
+        self.close_connection = False
 
     def do_POST(self) -> None:
         """Answer one turn as server-sent events."""
@@ -124,9 +126,10 @@ class Model(BaseHTTPRequestHandler):
 
 
 def wants_call(request: dict[str, Any]) -> bool:
-    """Whether the last thing said is the wish for a tool, not yet the tool's result."""
-    said = request.get("messages") or request.get("input") or [""]
-    return CALL in json.dumps(said[-1])
+    """Whether a tool was asked for and none has answered since."""
+    said = [json.dumps(part) for part in request.get("messages") or request.get("input") or []]
+    asked = max((number for number, text in enumerate(said) if CALL in text), default=len(said))
+    return asked < len(said) and not any(mark in text for text in said[asked:] for mark in RESULTS)
 
 
 def main(host: str, port: str) -> None:

@@ -227,6 +227,11 @@ class OpenClaw:
         answer = await self.call("chat.abort", {"sessionKey": session_key, "runId": run_id})
         return bool(answer.get("aborted"))
 
+    async def model_provider(self) -> str:
+        """Through whose model new conversations are answered now; empty where there is none."""
+        answer = await self.call("sessions.list", {"limit": 1})
+        return str((answer.get("defaults") or {}).get("modelProvider") or "")
+
     async def abort_all(self) -> int:
         """Stop every run that is under way or waits, in any session: a fork ends what it inherits.
 

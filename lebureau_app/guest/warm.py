@@ -40,6 +40,7 @@ _TURNS = ("Hello.", null_model.CALL, "Hello.")
 """What is said through the last of the keys; through each of the others only the first."""
 
 _GATEWAY_SECONDS = 1200
+_RELOAD_SECONDS = 180
 _TURN_SECONDS = 600
 _DRAWN_SECONDS = 300
 _ASK_AGAIN = 2.0
@@ -88,6 +89,7 @@ async def warm(
         for key in _KEYS:
             yield f"Letting the agent answer through {key.provider}"
             await use.hand_over(key)
+            await use.until_live(key)
             for text in _TURNS if key is _KEYS[-1] else _TURNS[:1]:
                 await use.turn(text)
         yield "Waiting for the desktop to be drawn"
@@ -130,6 +132,14 @@ class _Use:
                     raise
                 await asyncio.sleep(_ASK_AGAIN)
 
+    async def until_live(self, key: AgentKey) -> None:
+        """Wait until OpenClaw has noticed that its configuration names another model."""
+        async with await self._agent() as agent, asyncio.timeout(_RELOAD_SECONDS):
+            while True:
+                if await agent.model_provider() == key.provider:
+                    return
+                await asyncio.sleep(_ASK_AGAIN)
+
     async def turn(self, text: str) -> None:
         """Have one message answered in a conversation of its own, over a connection of its own.
 
@@ -138,7 +148,6 @@ class _Use:
         """
         run_id = f"golden-{next(self._numbers)}"
         async with await self._agent() as agent:
-            await agent.reload_secrets()
             await agent.send(f"agent:main:{run_id}", text, run_id)
             async with asyncio.timeout(_TURN_SECONDS):
                 async for event in agent.events():
