@@ -45,6 +45,8 @@ async def failed(work: Work, error: LeBureauError) -> dict[str, Any]:
         return said | await _after_a_failed_start(work, error)
     if kind == "hibernate":
         return said | await _go_on(work)
+    if kind == "reconfigure":
+        return said | _size_before(work)
     return said
 
 
@@ -59,6 +61,8 @@ async def cancelled(work: Work) -> dict[str, Any]:
         await discard(work, "It was cancelled.")
     elif kind == "hibernate":
         return await _go_on(work)
+    elif kind == "reconfigure":
+        return _size_before(work)
     elif kind in STARTING:
         return await _after_a_cancelled_start(work)
     return {}
@@ -94,6 +98,11 @@ async def _go_on(work: Work) -> dict[str, Any]:
         if await work.power() is Power.RUNNING:
             await work.links.open(work.desktop.id)
     return {"desired_status": Status.RUNNING}
+
+
+def _size_before(work: Work) -> dict[str, Any]:
+    """A desktop that was not resized has the tier that it had."""
+    return work.operation.params.get("before", {})
 
 
 async def _after_a_cancelled_start(work: Work) -> dict[str, Any]:

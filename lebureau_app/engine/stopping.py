@@ -52,12 +52,11 @@ async def note_off(work: Work) -> None:
 
 async def resize(work: Work) -> None:
     """Give the stopped machine the caps of its tier."""
-    if work.desktop.ref:
+    size = work.operation.params.get("size", {})
+    desktop = await desktop_state.note(work.desktop.id, **size)
+    if desktop and desktop.ref:
         await work.provider.resize(
-            *work.machine,
-            vcpus=work.desktop.vcpus,
-            memory=work.desktop.memory,
-            disk=work.desktop.disk,
+            *work.machine, vcpus=desktop.vcpus, memory=desktop.memory, disk=desktop.disk
         )
 
 

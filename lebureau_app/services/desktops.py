@@ -419,15 +419,16 @@ async def _retier(
             "A disk cannot shrink.",
             fields={"tier": f"{tier.name} has a smaller disk than this desktop already has."},
         )
-    params = {}
-    if snapshot:
+    size = {"tier": tier.id, "vcpus": tier.vcpus, "memory": tier.memory, "disk": tier.disk}
+    params = {"size": size, "before": {column: getattr(desktop, column) for column in size}}
+    if snapshot and desktop.ref:
         note = f"Before changing the tier to {tier.name}"
         undo = await snapshots.keep_automatically(session, desktop, note, caller)
         if undo is None:
             raise TooManySnapshots
-        params = {"undo": undo.id}
-    desktop.tier = tier.id
-    desktop.vcpus, desktop.memory, desktop.disk = tier.vcpus, tier.memory, tier.disk
+        params["undo"] = undo.id
+    for column, value in size.items():
+        setattr(desktop, column, value)
     intents.enqueue(session, desktop, "reconfigure", caller.email, params, first=False)
 
 

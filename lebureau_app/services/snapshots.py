@@ -116,7 +116,6 @@ async def restore(caller: Caller, desktop_id: str, snapshot_id: str) -> Desktop:
             note = f"Before restoring {snapshot.name}"
             undo = await keep_automatically(session, desktop, note, caller, spared=snapshot_id)
             params |= {"undo": undo.id} if undo else {}
-        desktop.desired_status = Status.RUNNING if snapshot.memory else Status.STOPPED
         intents.enqueue(session, desktop, "restore", caller.email, params, first=False)
     return desktop
 

@@ -100,11 +100,6 @@ class TestRestoring:
         assert restoring.params == {"snapshot": snapshot.id, "undo": undo.id}
         assert (restored.task, restored.desired_status) == ("snapshotting", "running")
 
-    async def test_a_disk_alone_leaves_the_desktop_off(self, people, desktop):
-        snapshot = await make_snapshot(desktop, memory=False)
-        restored = await snapshots.restore(people["owner"], desktop.id, snapshot.id)
-        assert restored.desired_status == Status.STOPPED
-
     async def test_without_room_it_is_restored_all_the_same(self, people, desktop):
         snapshot = await make_snapshot(desktop)
         hosts.provide(FakeProvider(disk=1 << 30))
@@ -196,7 +191,8 @@ class TestAnotherTier:
         assert (undo.note, undo.tier, undo.vcpus) == ("Before changing the tier to Pro", "free", 2)
         keeping, resizing = await journal(desktop)
         assert (keeping.kind, resizing.kind) == ("snapshot", "reconfigure")
-        assert resizing.params == {"undo": undo.id}
+        assert resizing.params["undo"] == undo.id
+        assert resizing.params["before"]["tier"] == "free"
 
     async def test_without_being_asked_nothing_is_kept(self, people):
         desktop = await make_desktop(people.workspace_id, status=Status.STOPPED)
