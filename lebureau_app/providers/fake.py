@@ -283,7 +283,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
             if behaviour.full:
                 raise NoCapacity("The simulated host has no room for another snapshot.")
             self.snapshots[snapshot_id] = machine.snapshot()
-        return _stored(snapshot_id, self.snapshots[snapshot_id])
+        return _stored(snapshot_id, self._own_snapshot(snapshot_id, desktop_id))
 
     async def restore_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> None:
         """Let the machine be what it was."""
@@ -291,9 +291,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         machine = self._proved(desktop_id, ref)
         if machine.power is Power.RUNNING:
             raise ProviderError("A running machine cannot be restored.", hint="Stop it first.")
-        snapshot = self._snapshot(snapshot_id)
-        if snapshot.spec.desktop_id != desktop_id:
-            raise _no_such_snapshot(snapshot_id)
+        snapshot = self._own_snapshot(snapshot_id, desktop_id)
         machine.spec = replace(snapshot.spec, name=machine.spec.name)
         machine.be_born_of(snapshot, Origin.SNAPSHOT)
 
@@ -398,6 +396,12 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         if snapshot_id not in self.snapshots:
             raise _no_such_snapshot(snapshot_id)
         return self.snapshots[snapshot_id]
+
+    def _own_snapshot(self, snapshot_id: str, desktop_id: str) -> FakeSnapshot:
+        snapshot = self._snapshot(snapshot_id)
+        if snapshot.spec.desktop_id != desktop_id:
+            raise _no_such_snapshot(snapshot_id)
+        return snapshot
 
     async def _require_room(self, spec: MachineSpec, behaviour: FakeBehaviour) -> None:
         (host,) = (await self.capacity()).hosts

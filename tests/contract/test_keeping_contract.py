@@ -271,6 +271,8 @@ async def test_only_a_machine_that_is_off_and_only_its_own_snapshot_is_restored(
     other = await lab.running(OTHER)
     with pytest.raises(ProviderError, match="running"):
         await lab.provider.restore_snapshot(DESKTOP, ref, SNAPSHOT)
+    with pytest.raises(ProviderError, match="no snapshot"):
+        await lab.provider.take_snapshot(OTHER, other, SNAPSHOT)
     await off(lab, other, OTHER)
     with pytest.raises(ProviderError, match="no snapshot"):
         await lab.provider.restore_snapshot(OTHER, other, SNAPSHOT)

@@ -123,7 +123,8 @@ class Handover:
         """Let it be as if it had never begun; the machine has not gone over to the overlay."""
         self.overlay.unlink(missing_ok=True)
         _note(self.machine).unlink(missing_ok=True)
-        self.snapshot.remove()
+        if self.snapshot.record() is None:
+            self.snapshot.remove()
 
     @property
     def _provenance(self) -> Path:

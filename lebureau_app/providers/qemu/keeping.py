@@ -24,13 +24,16 @@ from lebureau_app.providers.base import (
 from lebureau_app.providers.qemu import hibernation, memory, processes, qmp, tidying
 from lebureau_app.providers.qemu.chain import layers
 from lebureau_app.providers.qemu.files import host_boot, occupied, read_record
-from lebureau_app.providers.qemu.handover import Handover, forget_names
+from lebureau_app.providers.qemu.handover import Handover
 from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, Pending, machine_folders
 from lebureau_app.providers.qemu.memory import Provenance
 from lebureau_app.providers.qemu.restoring import Restoring
 from lebureau_app.providers.qemu.snapshots import SnapshotFolder, snapshot_folders
 from lebureau_app.settings import Settings
+
+MEND_SECONDS = 30.0
+"""How long it may take to let an interrupted machine go on."""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class Keeping(Hibernate, Fork):
     _settings: Settings
     _chains: asyncio.Lock
     """Held by whoever puts a disk on a snapshot's, or removes a snapshot's."""
+    _saving: asyncio.Lock
+    """Held by whoever writes a memory: one at a time, so that the room for it is still there."""
 
     @abstractmethod
     def _proved(
@@ -66,9 +71,11 @@ class Keeping(Hibernate, Fork):
                     hint="Start it first.",
                 )
             _require_identity(machine)
-            memory.require_room(machine.path, self._most(identity), "The memory of this desktop")
-            async with self._speaking(machine, identity) as monitor:
-                await hibernation.keep_memory(monitor, machine, identity)
+            async with self._saving:
+                most = self._most(identity)
+                memory.require_room(machine.path, most, "The memory of this desktop")
+                async with self._speaking(machine, identity) as monitor:
+                    await hibernation.keep_memory(monitor, machine, identity)
             await hypervisor.end()
             if boot := machine.boot():
                 machine.write_boot(boot.ended(Power.STOPPED, hibernation.HIBERNATED))
@@ -78,17 +85,16 @@ class Keeping(Hibernate, Fork):
         snapshot = SnapshotFolder(self._settings, snapshot_id)
         async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
             seen = await self._whole(machine, hypervisor)
-            if (there := snapshot.stored()) is None:
+            if snapshot.record() is None:
                 handover = Handover(machine, snapshot, seen.power is Power.RUNNING, host_boot())
                 if handover.live:
                     _require_identity(machine)
-                    await self._hand_over_live(handover, identity)
+                    async with self._saving:
+                        await self._hand_over_live(handover, identity)
                 else:
                     await self._hand_over(handover, identity)
-                there = snapshot.stored()
-        if there is None:
-            raise ProviderError(f"The snapshot {snapshot_id} is not what was made.")
-        return there
+            snapshot.required(desktop_id)
+            return snapshot.stored()
 
     async def restore_snapshot(self, desktop_id: str, ref: str, snapshot_id: str) -> None:
         """Put the machine's disk on the snapshot's, and let its memory wait for the next start."""
@@ -110,8 +116,11 @@ class Keeping(Hibernate, Fork):
 
     async def stored_snapshots(self) -> list[StoredSnapshot]:
         """Every snapshot that has not been dropped."""
-        found = (folder.stored() for folder in snapshot_folders(self._settings))
-        return [snapshot for snapshot in found if snapshot is not None]
+        found: list[StoredSnapshot] = []
+        for folder in snapshot_folders(self._settings):
+            with suppress(ProviderError):
+                found.append(folder.stored())
+        return found
 
     async def storage(self, desktop_id: str, ref: str) -> Storage:
         """The machine's disk, with those below it that only dropped snapshots have left."""
@@ -236,7 +245,7 @@ class Keeping(Hibernate, Fork):
         """Bring a handover to an end, forwards or backwards, and let the guest go on."""
         machine = handover.machine
         try:
-            async with self._speaking(machine, identity) as monitor:
+            async with self._speaking(machine, identity, MEND_SECONDS) as monitor:
                 if handover.has_gone_over(await _written_node(monitor)):
                     await memory.let_go_on(monitor)
                     await _to_its_end(handover.finish, identity)
@@ -259,16 +268,14 @@ class Keeping(Hibernate, Fork):
         Returns:
             Whether there may be more to do.
         """
+        ground = await asyncio.to_thread(tidying.better_ground, self._settings, machine)
+        if ground is None:
+            return False
         async with self._lock(machine.desktop_id):
             identity = machine.identity()
             hypervisor = Hypervisor(machine, identity)
-            seen = await self._whole(machine, hypervisor)
-            running = seen.power is Power.RUNNING
-            if machine.pending():
-                return False
-            forget_names(machine, running=running)
-            ground = await asyncio.to_thread(tidying.better_ground, self._settings, machine)
-            if ground is None:
+            running = (await self._whole(machine, hypervisor)).power is Power.RUNNING
+            if machine.pending() or ground not in layers(machine.disk):
                 return False
             memory.require_room(machine.path, tidying.room_for(machine, ground), "A shorter chain")
             if running:
@@ -286,16 +293,16 @@ class Keeping(Hibernate, Fork):
 
     @asynccontextmanager
     async def _speaking(
-        self, machine: MachineFolder, identity: Identity
+        self, machine: MachineFolder, identity: Identity, seconds: float = memory.SAVE_SECONDS
     ) -> AsyncIterator[QMPClient]:
-        """Speak with the monitor for as long as it takes to write a memory.
+        """Speak with the monitor, for as long as it may take to write a memory.
 
         Raises:
             NotYet: QEMU is not there, or does not answer.
         """
         try:
             async with qmp.conversation(
-                machine.monitor, identity.desktop_id, identity.uuid, memory.SAVE_SECONDS
+                machine.monitor, identity.desktop_id, identity.uuid, seconds
             ) as monitor:
                 with memory.disk_faults():
                     yield monitor

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -120,7 +120,8 @@ async def end_jobs(monitor: QMPClient) -> None:
     """End what QEMU does to the machine's disks in the background; it leaves them as good."""
     while jobs := await _listed(monitor, "query-block-jobs"):
         for job in jobs:
-            await monitor.execute("block-job-cancel", {"device": job["device"], "force": True})
+            with suppress(ExecuteError):
+                await monitor.execute("block-job-cancel", {"device": job["device"], "force": True})
         await asyncio.sleep(_LOOK_AGAIN)
 
 

@@ -84,6 +84,7 @@ class QemuProvider(Keeping, Provider, Egress, Goldens):
         self._probing = asyncio.Lock()
         self._admission = asyncio.Lock()
         self._chains = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._shelf = GoldenShelf(settings)
         self._births = Births(settings, self._shelf)

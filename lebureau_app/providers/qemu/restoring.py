@@ -4,6 +4,7 @@ Its disk, its caps and its memory change together: a note in the machine's folde
 of them have, and whoever comes next, after a crash too, carries it out again from the start.
 """
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -50,8 +51,8 @@ class Restoring:
         if record is None:
             raise no_such_snapshot(self._snapshot.id)
         write_record(_note(machine), {"snapshot": self._snapshot.id})
-        machine.use_hibernation()
-        machine.forget_used_hibernation()
+        await asyncio.to_thread(machine.use_hibernation)
+        await asyncio.to_thread(machine.forget_used_hibernation)
         await self._change_disk(record)
         self._change_caps(record)
         if record.memory:

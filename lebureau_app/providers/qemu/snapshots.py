@@ -101,11 +101,13 @@ class SnapshotFolder:
             raise no_such_snapshot(self.id)
         return record
 
-    def stored(self) -> StoredSnapshot | None:
-        """It, for whoever uses the provider; None if it is none."""
-        if self.is_dropped or (record := self.record()) is None:
-            return None
-        size = occupied(self.disk) + occupied(self.memory)
+    def stored(self) -> StoredSnapshot:
+        """It, for whoever uses the provider.
+
+        Raises:
+            ProviderError: It is not there.
+        """
+        record, size = self.required(), occupied(self.disk) + occupied(self.memory)
         return StoredSnapshot(self.id, record.machine.desktop_id, size, record.memory is not None)
 
     def complete(self, record: SnapshotRecord) -> None:

@@ -14,6 +14,7 @@ from qemu.qmp import QMPClient
 from lebureau_app.providers.qemu.chain import disks, foundations, layers, read_header
 from lebureau_app.providers.qemu.disk import copy, put_on, relative_path
 from lebureau_app.providers.qemu.files import occupied, persist
+from lebureau_app.providers.qemu.handover import forget_names
 from lebureau_app.providers.qemu.machine import MachineFolder, machine_folders
 from lebureau_app.providers.qemu.restoring import snapshot_awaited
 from lebureau_app.providers.qemu.snapshots import SnapshotFolder, snapshot_folders
@@ -127,7 +128,7 @@ class CopiedDisk:
     """
 
     def __init__(self, machine: MachineFolder) -> None:
-        self._disk = machine.disk
+        self._machine = machine
         self._copy = machine.path / "disk.copy"
         self._stamp = _stamp(machine.disk)
 
@@ -137,15 +138,16 @@ class CopiedDisk:
         Raises:
             ProviderError: It cannot be made.
         """
-        await copy(self._disk, self._copy)
+        await copy(self._machine.disk, self._copy)
         await put_on(self._copy, ground)
         persist(self._copy)
 
     def take_place(self) -> None:
         """Let it be the disk of the machine, which is off, if nobody has written to the old one."""
-        if _stamp(self._disk) == self._stamp:
-            self._copy.replace(self._disk)
-            persist(self._disk.parent)
+        if _stamp(self._machine.disk) == self._stamp:
+            self._copy.replace(self._machine.disk)
+            forget_names(self._machine, running=False)
+            persist(self._machine.path)
 
     def remove(self) -> None:
         """Remove it, if it has not become the disk."""
