@@ -223,6 +223,29 @@ async def test_abort_stops_the_model_too(lab: Lab, claw: OpenClaw, session: str)
     assert not await claw.abort(session, run_id)
 
 
+async def test_a_fork_stops_whatever_it_inherits(lab: Lab, session: str):
+    """Also over a connection and by a device that did not send it."""
+    run_id = uuid4().hex
+    async with lab.claw() as claw:
+        await claw.send(session, "[[hold]]", run_id)
+        await until(claw, run_id, lambda event: isinstance(event, TextDelta))
+        await claw.send(session, "and then?", f"{run_id}-next")
+    other = replace(lab, device=Device(Device.generate()))
+    async with other.claw() as claw:
+        assert await claw.abort_all() == 1
+        assert isinstance(await claw.recover(session, run_id), RunAborted)
+        assert await claw.in_flight(session) is None
+        assert await claw.abort_all() == 0
+    assert not lab.prompts("and then?")
+
+
+async def test_conversations_can_be_forgotten(claw: OpenClaw, session: str):
+    assert await claw.model_provider() == "openai-compatible"
+    await ask(claw, session, "forget this")
+    await claw.forget_sessions()
+    assert await claw.history(session) == []
+
+
 async def test_a_run_goes_on_while_we_are_away(lab: Lab, session: str):
     run_id = uuid4().hex
     async with lab.claw() as claw:
