@@ -2,11 +2,11 @@
 
 import asyncio
 import errno
-import json
 import os
 from pathlib import Path
 
 from lebureau_app.errors import NoCapacity, ProviderError
+from lebureau_app.providers.qemu.chain import read_header
 
 SECONDS = 60.0
 COPY_SECONDS = 1800.0
@@ -21,10 +21,10 @@ async def make_overlay(disk: Path, backing: Path, size: int) -> None:
         size: Bytes that the guest will see.
 
     Raises:
-        ProviderError: The disk is smaller than the image, or qemu-img failed.
+        ProviderError: The disk is smaller than the image, the image cannot be read, or qemu-img
+            failed.
     """
-    image = json.loads(await _qemu_img("info", "-U", "--output=json", str(backing)))
-    needed = image["virtual-size"]
+    needed = read_header(backing).size
     if size < needed:
         raise ProviderError(
             f"The golden image needs a disk of {needed} bytes and this desktop has {size}.",
