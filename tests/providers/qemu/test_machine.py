@@ -1,14 +1,16 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from lebureau_app.errors import UnknownMachine
-from lebureau_app.providers.base import Power
+from lebureau_app.errors import ProviderError, UnknownMachine
+from lebureau_app.providers.base import Origin, Power
 from lebureau_app.providers.qemu.machine import (
     Boot,
     Identity,
     MachineFolder,
+    Pending,
     machine_folders,
     tail,
 )
@@ -49,7 +51,10 @@ def test_the_machine_of_another_desktop_proves_nothing(folder: MachineFolder, tm
         other.proved("u-1")
 
 
-@pytest.mark.parametrize("boot", [BOOT, BOOT.ended(Power.FAILED, "It died.")])
+RESUMED = replace(BOOT, origin=Origin.GOLDEN, note="slow", settled=False)
+
+
+@pytest.mark.parametrize("boot", [BOOT, BOOT.ended(Power.FAILED, "It died."), RESUMED])
 def test_a_boot_is_kept(folder: MachineFolder, boot: Boot):
     folder.write_boot(boot)
     assert folder.boot() == boot
@@ -60,6 +65,53 @@ def test_a_damaged_boot_is_not_taken_for_none(folder: MachineFolder, content: st
     assert folder.boot() is None
     (folder.path / "boot.json").write_text(content)
     assert folder.boot() == Boot("", {}, host_boot="")
+
+
+def test_records_of_the_first_release_are_understood(folder: MachineFolder):
+    spec = {name: value for name, value in asdict(IDENTITY).items() if name != "golden"}
+    (folder.path / "spec.json").write_text(json.dumps(spec))
+    later = {"origin", "note", "settled"}
+    boot = {name: value for name, value in asdict(BOOT).items() if name not in later}
+    (folder.path / "boot.json").write_text(json.dumps(boot))
+    assert folder.identity() == IDENTITY
+    assert folder.boot() == BOOT
+
+
+@pytest.mark.parametrize(
+    "pending", [Pending(Origin.GOLDEN, "key-1"), Pending(Origin.FORK, "snp_1", cold=True)]
+)
+def test_what_a_machine_begins_from_is_kept_until_it_is_dropped(folder: MachineFolder, pending):
+    assert folder.pending() is None
+    folder.write_pending(pending)
+    assert folder.pending() == pending
+    assert folder.waits()
+    folder.drop_pending()
+    folder.drop_pending()
+    assert folder.pending() is None
+    assert not folder.waits()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"origin": "moon", "from": "key-1"}'])
+def test_a_damaged_beginning_is_not_taken_for_none(folder: MachineFolder, content: str):
+    (folder.path / "pending.json").write_text(content)
+    assert folder.waits()
+    with pytest.raises(ProviderError, match="cannot be read"):
+        folder.pending()
+
+
+def test_a_memory_waits_once_it_is_whole_and_until_it_is_used(folder: MachineFolder):
+    folder.hibernation.mkdir()
+    (folder.hibernation / "memory").touch()
+    assert not folder.is_hibernated()
+    (folder.hibernation / "memory.json").write_text("{}")
+    assert folder.is_hibernated()
+    assert folder.waits()
+    folder.use_hibernation()
+    assert not folder.is_hibernated()
+    assert folder.used_hibernation.exists()
+    folder.forget_used_hibernation()
+    folder.use_hibernation()
+    assert not folder.used_hibernation.exists()
 
 
 def test_last_words_are_of_this_boot_only(folder: MachineFolder):
