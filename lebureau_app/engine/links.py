@@ -16,6 +16,9 @@ from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Light, Status
 from lebureau_app.services import desktop_state
 
+_MOMENT = 10.0
+"""Seconds that a command waits for SSH to a desktop that runs."""
+
 _CHANNEL_NAMES = {"screen": "The screen", "terminal": "The terminal"}
 
 
@@ -23,7 +26,8 @@ class Link(ABC):
     """The link to one running desktop.
 
     Attributes:
-        identified: Set while the guest has its identity, keys and secrets of this boot.
+        identified: Set while the guest has its identity, keys and secrets of this boot, and
+            answers over SSH.
         woken: Set when there may be a message to deliver or a run to abort.
     """
 
@@ -122,7 +126,7 @@ class Links:
         return set(self._links)
 
     async def run(self, desktop_id: str, command: str, timeout: float) -> Completed:
-        """Run a command in a desktop.
+        """Run a command in a desktop; one that has only just begun to run gets a moment.
 
         Raises:
             DesktopNotRunning: It is not running.
@@ -130,7 +134,8 @@ class Links:
         """
         self._commands[desktop_id] += 1
         try:
-            return await self._link(desktop_id).command(command, timeout)
+            await self.identity(desktop_id, min(timeout, _MOMENT))
+            return await self._connected(desktop_id).command(command, timeout)
         finally:
             self._commands[desktop_id] -= 1
 
@@ -142,7 +147,7 @@ class Links:
             ChannelNotReady: It does not answer over SSH.
             GuestError: It did not answer as it should.
         """
-        return self._commands[desktop_id] > 0 or await self._link(desktop_id).at_work()
+        return self._commands[desktop_id] > 0 or await self._connected(desktop_id).at_work()
 
     async def screenshot(self, desktop_id: str, width: int | None) -> bytes:
         """The screen of a desktop now, as PNG, scaled to `width` pixels if given."""
@@ -163,9 +168,13 @@ class Links:
         held = self._links.get(desktop_id)
         if held is None:
             raise DesktopNotRunning
-        if not held[0].identified.is_set():
-            raise ChannelNotReady("The desktop does not answer over SSH yet.")
         return held[0]
+
+    def _connected(self, desktop_id: str) -> Link:
+        link = self._link(desktop_id)
+        if not link.identified.is_set():
+            raise ChannelNotReady("The desktop does not answer over SSH yet.")
+        return link
 
     async def _must_be_ready(self, desktop_id: str, channel: str) -> None:
         desktop = await desktop_state.load(desktop_id)

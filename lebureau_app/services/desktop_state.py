@@ -156,7 +156,7 @@ async def set_lights(
 ) -> None:
     """Set the lights of some channels, each with its reason."""
     async with db.writing() as session:
-        desktop = await session.get(Desktop, desktop_id)
+        desktop = await session.get(Desktop, desktop_id, with_for_update=True)
         if desktop is None or desktop.status == Status.DESTROYED:
             return
         lit = {channel: {"state": str(state), "reason": reason} for channel in channels}

@@ -177,7 +177,7 @@ async def hibernate_if_idle(desktop_id: str, now: datetime) -> bool:
         Whether it is to hibernate.
     """
     async with db.writing() as session:
-        desktop = await session.get_one(Desktop, desktop_id)
+        desktop = await session.get_one(Desktop, desktop_id, with_for_update=True)
         due = hibernates_at(desktop)
         if due is None or due > now or await pending(session, desktop_id):
             return False

@@ -11,7 +11,7 @@ from lebureau_app.engine import operations as worker_module
 from lebureau_app.engine import starting
 from lebureau_app.engine.goldens import GoldenMaker, simulated_warmer
 from lebureau_app.engine.upkeep import Upkeep
-from lebureau_app.models import Desktop, Run, RunStatus, Snapshot, Status
+from lebureau_app.models import Conversation, Desktop, Run, RunStatus, Snapshot, Status
 from lebureau_app.providers.base import Machine, Origin, Power
 from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.providers.fake_machine import Contents
@@ -196,7 +196,7 @@ class TestHibernate:
     async def test_a_run_goes_on_after_the_wake(self, fleet: Fleet) -> None:
         async with fleet.working():
             desktop = await create(fleet)
-            run = await _run_under_way(fleet, desktop)
+            run = await run_of(desktop, RunStatus.RUNNING)
             await desktops.hibernate(fleet.caller, desktop.id)
             await fleet.until(desktop.id, hibernated)
         kept = await conversations.get_run(fleet.caller, run.id)
@@ -560,19 +560,17 @@ async def _killed_at(fleet: Fleet, verb: str, after: bool, monkeypatch: pytest.M
     await fleet.links.close_all()
 
 
-async def _run_under_way(fleet: Fleet, desktop: Desktop) -> Run:
-    """A run that the agent has been given and has not ended."""
+async def run_of(desktop: Desktop, status: RunStatus) -> Run:
+    """A run of a desktop's agent."""
     async with db.writing() as session:
-        conversation = conversations.Conversation(
-            workspace_id=desktop.workspace_id, desktop_id=desktop.id
-        )
+        conversation = Conversation(workspace_id=desktop.workspace_id, desktop_id=desktop.id)
         session.add(conversation)
         await session.flush()
         run = Run(
             workspace_id=desktop.workspace_id,
             desktop_id=desktop.id,
             conversation_id=conversation.id,
-            status=RunStatus.RUNNING,
+            status=status,
         )
         session.add(run)
     return run

@@ -1,0 +1,101 @@
+"""When a link opens which door of a guest, and what it ends of what a copy has inherited."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from unittest.mock import AsyncMock
+
+import pytest
+
+from lebureau_app.engine import guest_link as link_module
+from lebureau_app.engine.guest_link import GuestLink
+from lebureau_app.engine.identity import Identities
+from lebureau_app.guest import screen, ssh
+from lebureau_app.guest.screen import Frame
+from lebureau_app.models import Light, RunStatus
+from lebureau_app.providers.fake import FakeBehaviour
+from lebureau_app.services import desktop_state
+from tests.engine.conftest import Fleet
+from tests.engine.test_identity import born, loaded
+from tests.engine.test_memory import run_of
+
+GOLDEN = pytest.mark.parametrize("fleet", [FakeBehaviour(golden=True)], indirect=True)
+DRAWN = Frame(2, 1, b"\0\0\0\xff\xff\xff")
+
+
+class Doors:
+    """A guest that shows its screen, and whose SSH never answers."""
+
+    def __init__(self) -> None:
+        self.grab = AsyncMock(return_value=DRAWN)
+        self.asked_ssh = asyncio.Event()
+
+    async def connect(self, *_: object, **__: object) -> None:
+        self.asked_ssh.set()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
+    made = Doors()
+    monkeypatch.setattr(ssh, "connect", made.connect)
+    monkeypatch.setattr(screen, "grab", made.grab)
+    monkeypatch.setattr(link_module, "probe_terminal", AsyncMock())
+    return made
+
+
+@asynccontextmanager
+async def linked(fleet: Fleet, desktop_id: str) -> AsyncIterator[GuestLink]:
+    identities = Identities(fleet.provider, fleet.settings)
+    link = GuestLink(desktop_id, fleet.provider, identities, fleet.settings)
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@GOLDEN
+async def test_who_has_an_identity_shows_its_screen_before_ssh_answers(
+    fleet: Fleet, doors: Doors
+) -> None:
+    desktop, machine = await born(fleet)
+    await Identities(fleet.provider, fleet.settings).give(desktop, machine)
+    async with linked(fleet, desktop.id):
+        lit = await fleet.until(
+            desktop.id,
+            lambda row: all(
+                row.readiness[door]["state"] == Light.READY for door in ("screen", "terminal")
+            ),
+        )
+    assert lit.readiness["ssh"]["state"] != Light.READY
+
+
+@GOLDEN
+async def test_no_door_is_opened_before_there_is_an_identity(fleet: Fleet, doors: Doors) -> None:
+    desktop, machine = await born(fleet)
+    await Identities(fleet.provider, fleet.settings).give(desktop, machine)
+    await desktop_state.note(desktop.id, boot="another")
+    async with linked(fleet, desktop.id), asyncio.timeout(20):
+        await doors.asked_ssh.wait()
+    doors.grab.assert_not_called()
+
+
+@GOLDEN
+@pytest.mark.parametrize(
+    ("origin", "at_work", "ends"),
+    [("fork", False, 1), ("snapshot", False, 1), ("fork", True, 0), ("hibernation", False, 0)],
+)
+async def test_a_copy_ends_what_it_inherits_and_nothing_of_its_own(
+    fleet: Fleet, origin: str, at_work: bool, ends: int
+) -> None:
+    desktop, _ = await born(fleet)
+    await desktop_state.note(desktop.id, origin=origin)
+    if at_work:
+        await run_of(await loaded(desktop), RunStatus.RUNNING)
+    agent = AsyncMock()
+    identities = Identities(fleet.provider, fleet.settings)
+    link = GuestLink(desktop.id, fleet.provider, identities, fleet.settings)
+    await link._end_inherited_runs(agent)
+    assert agent.abort_all.await_count == ends
