@@ -47,6 +47,16 @@ _ASK_AGAIN = 2.0
 _LOOK_SECONDS = 5.0
 _IDLE_SHARE = 0.04
 _IDLE_SECONDS = 120
+_UNSEEDED = """
+for exe in /proc/[0-9]*/exe; do
+    pid=${exe%/exe}
+    case $(readlink "$exe") in
+    */node) [ -S "/run/lebureau/reseed/${pid#/proc/}" ] || tr '\\0' ' ' < "$pid/cmdline" ;;
+    esac
+done
+"""
+"""Names the Node processes that cannot be given random numbers of their own in a clone."""
+
 _FORGET = """
 tmux kill-server
 sudo truncate --size 0 /tmp/openclaw/*.log
@@ -97,6 +107,7 @@ async def warm(
         await probe_terminal(Door(terminal.host, terminal.port, use.door), timeout=60)
         yield "Removing every trace"
         await use.forget()
+        await _insist_on_randomness(connection)
     yield "Waiting until the machine is idle"
     await _until_idle(connection)
 
@@ -186,6 +197,11 @@ async def _null_model(connection: asyncssh.SSHClientConnection) -> AsyncIterator
             process.stdin.write_eof()
     finally:
         await ssh.call(connection, address.format("delete"))
+
+
+async def _insist_on_randomness(connection: asyncssh.SSHClientConnection) -> None:
+    if unseeded := (await ssh.call(connection, _UNSEEDED)).strip():
+        raise GuestError(f"Clones would share the random numbers of {unseeded}.")
 
 
 async def _until_drawn(door: Door) -> None:

@@ -30,6 +30,7 @@ class Guest:
     ticks: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (9, 10), (9, 1000)])
     starting: int = 2
     fails: bool = False
+    unseeded: str = ""
 
     async def apply(self, connection: object, document: dict[str, Any]) -> None:
         self.documents.append(document)
@@ -43,11 +44,11 @@ class Guest:
         return Agent(self)
 
     async def call(self, connection: object, command: str) -> str:
-        self.did.append(command)
+        self.did.append("look" if command == warming._UNSEEDED else command)
         if command.startswith("head"):
             busy, total = self.ticks.pop(0)
             return f"cpu {busy} 0 0 {total - busy} 0 0 0 0 0 0\n"
-        return ""
+        return self.unseeded
 
     async def run(self, connection: object, command: str, timeout: float) -> None:
         self.did.append("clean")
@@ -126,7 +127,7 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
         *("hand over anthropic", "Hello."),
         *("hand over openrouter", "Hello."),
         *("hand over openai-compatible", "Hello.", warming.null_model.CALL, "Hello."),
-        *("terminal", "forget", "hand over ", "clean", "model off"),
+        *("terminal", "forget", "hand over ", "clean", "look", "model off"),
         *["head -1 /proc/stat"] * 3,
     ]
 
@@ -148,6 +149,12 @@ async def test_its_secrets_are_its_own_and_its_last_keys_are_none(guest: Guest):
 async def test_an_agent_that_does_not_answer_is_not_kept(guest: Guest):
     guest.fails = True
     with pytest.raises(GuestError, match=r"did not answer: No\."):
+        await use(guest)
+
+
+async def test_a_process_that_cannot_be_reseeded_is_not_kept(guest: Guest):
+    guest.unseeded = "node server.js "
+    with pytest.raises(GuestError, match=r"random numbers of node server\.js\."):
         await use(guest)
 
 
