@@ -28,7 +28,7 @@ async def keep_memory(monitor: QMPClient, machine: MachineFolder, identity: Iden
     Raises:
         ProviderError: The memory could not be kept. The guest goes on.
     """
-    draft = machine.path / "hibernation.new"
+    draft = draft_of(machine)
     await asyncio.to_thread(_make_anew, draft)
     try:
         await monitor.execute("stop")
@@ -42,6 +42,11 @@ async def keep_memory(monitor: QMPClient, machine: MachineFolder, identity: Iden
         await memory.let_go_on(monitor)
         raise
     persist(machine.path)
+
+
+def draft_of(machine: MachineFolder) -> Path:
+    """Where a memory is while it is written; what is found there later was interrupted."""
+    return machine.path / "hibernation.new"
 
 
 def _make_anew(folder: Path) -> None:

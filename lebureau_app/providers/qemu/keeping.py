@@ -4,48 +4,38 @@ import asyncio
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qemu.qmp import EventListener, ExecuteError, QMPClient
+from qemu.qmp import EventListener, QMPClient
 
-from lebureau_app.errors import NotYet, ProviderError
+from lebureau_app.errors import ProviderError
 from lebureau_app.providers.base import (
     Fork,
     Hibernate,
-    Machine,
     Origin,
     Power,
     Storage,
     StoredSnapshot,
 )
-from lebureau_app.providers.qemu import hibernation, memory, processes, qmp, tidying
+from lebureau_app.providers.qemu import hibernation, memory, tidying
 from lebureau_app.providers.qemu.chain import layers
 from lebureau_app.providers.qemu.files import host_boot, occupied, read_record
 from lebureau_app.providers.qemu.handover import Handover
 from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, Pending, machine_folders
 from lebureau_app.providers.qemu.memory import Provenance
+from lebureau_app.providers.qemu.mending import Mending, to_its_end
 from lebureau_app.providers.qemu.restoring import Restoring
 from lebureau_app.providers.qemu.snapshots import SnapshotFolder, snapshot_folders
-from lebureau_app.settings import Settings
-
-MEND_SECONDS = 30.0
-"""How long it may take to let an interrupted machine go on."""
 
 log = logging.getLogger(__name__)
 
 
-class Keeping(Hibernate, Fork):
-    """The abilities of a provider that keeps memories and disks; the rest of it is another class.
+class Keeping(Mending, Hibernate, Fork):
+    """The abilities of a provider that keeps memories and disks; the rest of it is another class."""
 
-    Every verb begins by bringing to an end what was interrupted on the machine, so that no crash
-    leaves one that is paused, or two truths about its disk.
-    """
-
-    _settings: Settings
     _chains: asyncio.Lock
     """Held by whoever puts a disk on a snapshot's, or removes a snapshot's."""
     _saving: asyncio.Lock
@@ -55,9 +45,6 @@ class Keeping(Hibernate, Fork):
     def _proved(
         self, desktop_id: str, ref: str
     ) -> AbstractAsyncContextManager[tuple[MachineFolder, Identity, Hypervisor]]: ...
-
-    @abstractmethod
-    def _lock(self, desktop_id: str) -> asyncio.Lock: ...
 
     async def hibernate(self, desktop_id: str, ref: str) -> None:
         """Write the memory into the machine's folder, and end QEMU."""
@@ -161,58 +148,6 @@ class Keeping(Hibernate, Fork):
         identity = replace(newborn, machine_type=parent.machine_type, **caps)
         return snapshot.disk, Pending(Origin.FORK, snapshot.id), identity
 
-    async def _mend_all(self) -> None:
-        """Bring to an end what an earlier server was doing when it ended."""
-        await asyncio.gather(*map(self._mend_alone, machine_folders(self._settings)))
-        with suppress(ProviderError):
-            await asyncio.to_thread(tidying.remove_unfinished, self._settings)
-
-    async def _mend_alone(self, machine: MachineFolder) -> None:
-        async with self._lock(machine.desktop_id):
-            await self._mend_quietly(machine)
-
-    async def _mend_quietly(self, machine: MachineFolder) -> None:
-        """Bring to an end what was interrupted on a machine, if that can be done now."""
-        try:
-            await self._mend(machine, machine.identity())
-        except (ProviderError, OSError, ValueError, KeyError) as error:
-            log.warning("The machine of %s is not whole: %s", machine.desktop_id, error)
-
-    async def _mend(self, machine: MachineFolder, identity: Identity) -> None:
-        """Bring to an end what was interrupted on a machine.
-
-        Raises:
-            NotYet: Its QEMU does not say what it is doing.
-            ProviderError: It cannot be done.
-        """
-        if handover := Handover.under_way(self._settings, machine):
-            await self._end_handover(handover, identity)
-        if restoring := Restoring.under_way(self._settings, machine):
-            await restoring.carry_out()
-
-    async def _whole(self, machine: MachineFolder, hypervisor: Hypervisor) -> Machine:
-        """What a machine is doing on which nothing is left half done.
-
-        Raises:
-            NotYet: Nobody knows.
-        """
-        seen = await hypervisor.observe()
-        if seen.power is Power.UNKNOWN:
-            raise NotYet(seen.reason)
-        self._require_whole(machine)
-        return seen
-
-    def _require_whole(self, machine: MachineFolder) -> None:
-        """Refuse to go on with a machine that has two truths about its disk.
-
-        Raises:
-            NotYet: Something was interrupted on it and could not be brought to an end.
-        """
-        if Handover.under_way(self._settings, machine) or Restoring.under_way(
-            self._settings, machine
-        ):
-            raise NotYet("An interrupted snapshot of this desktop is brought to an end first.")
-
     async def _hand_over_live(self, handover: Handover, identity: Identity) -> None:
         """Snapshot a running machine: save its memory, and at that instant change its disk."""
         machine, file = handover.machine, handover.snapshot.memory
@@ -226,7 +161,7 @@ class Keeping(Hibernate, Fork):
                     await monitor.execute("cont")
                     paused = time.time() - await _moment(halts)
             log.info("Desktop %s was paused for %.3f s.", machine.desktop_id, paused)
-            await _to_its_end(handover.finish, identity)
+            await to_its_end(handover.finish, identity)
         except BaseException:
             await self._mend(machine, identity)
             raise
@@ -239,28 +174,7 @@ class Keeping(Hibernate, Fork):
             _require_no_clone(pending)
             await Restoring(machine, SnapshotFolder(self._settings, pending.source)).carry_out()
         await handover.begin(*self._waiting_memory(machine))
-        await _to_its_end(handover.finish, identity)
-
-    async def _end_handover(self, handover: Handover, identity: Identity) -> None:
-        """Bring a handover to an end, forwards or backwards, and let the guest go on."""
-        machine = handover.machine
-        try:
-            async with self._speaking(machine, identity, MEND_SECONDS) as monitor:
-                if handover.has_gone_over(await _written_node(monitor)):
-                    await memory.let_go_on(monitor)
-                    await _to_its_end(handover.finish, identity)
-                else:
-                    handover.undo()
-                    await memory.let_go_on(monitor)
-                return
-        except NotYet:
-            if await asyncio.to_thread(processes.is_alive, identity.uuid):
-                raise
-        if Handover.under_way(self._settings, machine):
-            if handover.has_gone_over(None):
-                await _to_its_end(handover.finish, identity)
-            else:
-                handover.undo()
+        await to_its_end(handover.finish, identity)
 
     async def _shorten(self, machine: MachineFolder) -> bool:
         """Let a machine's disk take in what it need not stand on, by a piece.
@@ -290,26 +204,6 @@ class Keeping(Hibernate, Fork):
         finally:
             copied.remove()
         return True
-
-    @asynccontextmanager
-    async def _speaking(
-        self, machine: MachineFolder, identity: Identity, seconds: float = memory.SAVE_SECONDS
-    ) -> AsyncIterator[QMPClient]:
-        """Speak with the monitor, for as long as it may take to write a memory.
-
-        Raises:
-            NotYet: QEMU is not there, or does not answer.
-        """
-        try:
-            async with qmp.conversation(
-                machine.monitor, identity.desktop_id, identity.uuid, seconds
-            ) as monitor:
-                with memory.disk_faults():
-                    yield monitor
-        except (qmp.Absent, qmp.Silent, qmp.Stranger) as error:
-            if isinstance(error.__cause__, ExecuteError):
-                raise ProviderError(f"QEMU refused: {error}") from error
-            raise NotYet(f"QEMU does not answer: {error}") from error
 
     def _most(self, identity: Identity) -> int:
         goldens = self._settings.goldens_dir.resolve()
@@ -356,25 +250,8 @@ async def _change_disk(monitor: QMPClient, handover: Handover) -> None:
     await monitor.execute("blockdev-snapshot-sync", change)
 
 
-async def _written_node(monitor: QMPClient) -> str:
-    """What QEMU calls the disk that the guest writes to."""
-    answer = await monitor.execute("query-block")
-    drives = answer if isinstance(answer, list) else []
-    return next(drive["inserted"]["node-name"] for drive in drives if drive["device"] == "disk")
-
-
 async def _moment(events: EventListener) -> float:
     """When the next event happened, in seconds since 1970."""
     stamp = (await events.get())["timestamp"]
     assert isinstance(stamp, dict)
     return stamp["seconds"] + stamp["microseconds"] / 1e6
-
-
-async def _to_its_end(work: Callable[[Identity], None], identity: Identity) -> None:
-    """Do something in a thread, and wait for its end even when there is no more use for it."""
-    task = asyncio.create_task(asyncio.to_thread(work, identity))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
