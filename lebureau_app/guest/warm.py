@@ -6,12 +6,12 @@ secrets and a model of its own, and forgets that it did.
 """
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 import shlex
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -40,7 +40,8 @@ _TURNS = ("Hello.", null_model.CALL, "Hello.")
 """What is said through the last of the keys; through each of the others only the first."""
 
 _GATEWAY_SECONDS = 1200
-_RELOAD_SECONDS = 180
+_RELOAD_SECONDS = 600
+_ATTEMPTS = 3
 _TURN_SECONDS = 600
 _DRAWN_SECONDS = 300
 _ASK_AGAIN = 2.0
@@ -94,12 +95,10 @@ async def warm(
     use = _Use(connection, ca)
     async with _null_model(connection):
         yield "Starting OpenClaw"
-        await use.hand_over(_KEYS[0])
-        await use.until_gateway_answers()
         for key in _KEYS:
-            yield f"Letting the agent answer through {key.provider}"
             await use.hand_over(key)
             await use.until_live(key)
+            yield f"Letting the agent answer through {key.provider}"
             for text in _TURNS if key is _KEYS[-1] else _TURNS[:1]:
                 await use.turn(text)
         yield "Waiting for the desktop to be drawn"
@@ -131,32 +130,27 @@ class _Use:
         document = {"door": self.door, "ca": self._ca, "agent": agent}
         await inject.apply(self._connection, document)
 
-    async def until_gateway_answers(self) -> None:
-        """Wait for OpenClaw's first start."""
-        deadline = time.monotonic() + _GATEWAY_SECONDS
-        while True:
-            try:
-                async with await self._agent():
-                    return
-            except GuestError:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(_ASK_AGAIN)
-
     async def until_live(self, key: AgentKey) -> None:
         """Wait until OpenClaw has noticed that its configuration names another model."""
-        async with await self._agent() as agent, asyncio.timeout(_RELOAD_SECONDS):
-            while True:
-                if await agent.model_provider() == key.provider:
-                    return
-                await asyncio.sleep(_ASK_AGAIN)
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while await self._model_provider() != key.provider:
+            if time.monotonic() > deadline:
+                raise GuestError(f"A golden machine's agent did not turn to {key.provider}.")
+            await asyncio.sleep(_ASK_AGAIN)
 
     async def turn(self, text: str) -> None:
-        """Have one message answered in a conversation of its own, over a connection of its own.
+        """Have one message answered, at one of several attempts.
 
         Raises:
             GuestError: It was not answered.
         """
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(GuestError):
+                return await self._turn(text)
+        await self._turn(text)
+
+    async def _turn(self, text: str) -> None:
+        """One attempt, in a conversation of its own and over a connection of its own."""
         run_id = f"golden-{next(self._numbers)}"
         async with await self._agent() as agent:
             await agent.send(f"agent:main:{run_id}", text, run_id)
@@ -177,12 +171,27 @@ class _Use:
         await self.hand_over()
         await ssh.run(self._connection, _FORGET, timeout=60)
 
+    async def _model_provider(self) -> str:
+        async with await self._agent() as agent:
+            try:
+                return await agent.model_provider()
+            except GuestError:
+                return ""
+
     async def _agent(self) -> OpenClaw:
-        device = Device(Device.generate())
-        return await OpenClaw.connect(self._connection, token=self._token, device=device)
+        """Sign in as a new device, as often as it takes: a busy gateway ends slow handshakes."""
+        deadline = time.monotonic() + _GATEWAY_SECONDS
+        while True:
+            device = Device(Device.generate())
+            try:
+                return await OpenClaw.connect(self._connection, token=self._token, device=device)
+            except GuestError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _null_model(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None]:
     """Let a model of the guest's own answer for every host that the guest calls."""
     program = shlex.quote(_PROGRAM)

@@ -123,7 +123,7 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
     assert said[-1] == "Waiting until the machine is idle"
     assert guest.did == [
         "model on",
-        *("hand over openai", "hand over openai", "Hello."),
+        *("hand over openai", "Hello."),
         *("hand over anthropic", "Hello."),
         *("hand over openrouter", "Hello."),
         *("hand over openai-compatible", "Hello.", warming.null_model.CALL, "Hello."),
