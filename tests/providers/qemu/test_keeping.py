@@ -74,6 +74,36 @@ async def test_a_guest_that_writes_faster_than_it_is_saved_is_halted_for_the_res
     assert await guest.read() == Letters("m", "d")
 
 
+@pytest.mark.parametrize("verb", ["hibernate", "take_snapshot"])
+async def test_a_verb_that_is_cancelled_lets_the_machine_go_on(
+    provider: QemuProvider,
+    folder: MachineFolder,
+    guest: Notebook,
+    verb: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ref = await born(provider, DESKTOP)
+    await guest.note("m", "d")
+    reached = asyncio.Event()
+
+    async def never(_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(memory.migration, "finish", never)
+    snapshot = [SNAPSHOT] if verb == "take_snapshot" else []
+    under_way = asyncio.create_task(getattr(provider, verb)(DESKTOP, ref, *snapshot))
+    await asyncio.wait_for(reached.wait(), 30)
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    monkeypatch.undo()
+    assert await guest.read() == Letters("m", "d")
+    assert await provider.stored_snapshots() == []
+    assert list(folder.path.glob("disk.*")) == [folder.disk]
+    await getattr(provider, verb)(DESKTOP, ref, *snapshot)
+
+
 async def test_what_is_kept_is_closed_to_others_and_names_its_qemu(
     provider: QemuProvider, home: Path, folder: MachineFolder, guest: Notebook
 ):
