@@ -11,7 +11,7 @@ from lebureau_app.engine import operations as worker_module
 from lebureau_app.engine import starting
 from lebureau_app.engine.goldens import GoldenMaker, simulated_warmer
 from lebureau_app.engine.upkeep import Upkeep
-from lebureau_app.models import Conversation, Desktop, Run, RunStatus, Snapshot, Status
+from lebureau_app.models import Conversation, Desktop, Light, Run, RunStatus, Snapshot, Status
 from lebureau_app.providers.base import Machine, Origin, Power
 from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.providers.fake_machine import Contents
@@ -37,6 +37,10 @@ def running(desktop: Desktop) -> bool:
     return desktop.status == Status.RUNNING and desktop.task is None
 
 
+def shows_its_screen(desktop: Desktop) -> bool:
+    return desktop.readiness["screen"]["state"] == Light.READY
+
+
 def hibernated(desktop: Desktop) -> bool:
     return desktop.status == Status.HIBERNATED and desktop.task is None
 
@@ -51,7 +55,7 @@ def settled(desktop: Desktop) -> bool:
 
 async def create(fleet: Fleet, name: str = "one") -> Desktop:
     desktop = await desktops.create(fleet.caller, NewDesktop(name=name))
-    return await fleet.until(desktop.id, running)
+    return await fleet.until(desktop.id, lambda row: running(row) and shows_its_screen(row))
 
 
 async def machine_of(fleet: Fleet, desktop: Desktop) -> Machine:
