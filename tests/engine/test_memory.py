@@ -85,18 +85,17 @@ def read(fleet: Fleet, desktop: Desktop) -> Contents:
     return fleet.provider.machines[desktop.id].contents
 
 
-async def words(fleet: Fleet, desktop: Desktop, act: Callable[[], Awaitable[object]]) -> list[str]:
-    """What is said of an operation's progress from `act` until nothing is being done any more."""
+async def words(make: Callable[[], Awaitable[Desktop]]) -> list[str]:
+    """What is said of a desktop's progress until it has been made."""
     said: list[str] = []
     async with events.bus.subscribe() as listener, asyncio.timeout(20):
-        await act()
-        while True:
+        desktop = await make()
+        while not running(desktop):
             told = await listener.get()
-            if told.type == "operation.progress" and told.desktop_id == desktop.id:
+            if told.type == "operation.progress":
                 said.append(told.data["message"])
-            row = await desktop_state.load(desktop.id)
-            if row and row.task is None:
-                return said
+            desktop = await desktop_state.load(desktop.id) or desktop
+    return said
 
 
 class TestResume:
@@ -112,8 +111,7 @@ class TestResume:
     @golden
     async def test_it_says_what_it_does(self, fleet: Fleet) -> None:
         async with fleet.working():
-            made = await desktops.create(fleet.caller, NewDesktop(name="one"))
-            said = await words(fleet, made, lambda: asyncio.sleep(0))
+            said = await words(lambda: desktops.create(fleet.caller, NewDesktop(name="one")))
         assert "Resuming the golden machine" in said
         assert "Giving it its own identity" in said
 
