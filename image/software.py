@@ -39,6 +39,9 @@ IDLE_MS = (
     ("AUTH_PROFILE_READ_IDLE_MS = 18e5", "AUTH_PROFILE_READ_IDLE_MS = 2147483647"),
 )
 
+# A worker that is late is ended and started again, which makes it late again.
+LATE_MS = (("resolveTimerTimeoutMs(timeoutMs, 6e4)", "10 * resolveTimerTimeoutMs(timeoutMs, 6e4)"),)
+
 
 def install_node(tree: Tree, profile: Profile) -> None:
     """Install Node.js and npm from their wheel, fetched by the image's own pip."""
@@ -81,7 +84,7 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
 def _make_openclaw_patient(tree: Tree) -> None:
     """Give an emulated CPU under load the time that OpenClaw's constants take for granted."""
     times = [(f"{name} = {given};", f"{name} = {patient};") for name, given, patient in PATIENCE_MS]
-    for given, patient in (*times, *IDLE_MS):
+    for given, patient in (*times, *IDLE_MS, *LATE_MS):
         tree.shell(f"""
             files=$(grep -rlF '{given}' {OPENCLAW}/dist)
             sed -i 's/{given}/{patient}/' $files
