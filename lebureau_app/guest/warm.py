@@ -193,19 +193,20 @@ class _Use:
 
 @contextlib.asynccontextmanager
 async def _null_model(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None]:
-    """Let a model of the guest's own answer for every host that the guest calls."""
+    """Let a model of the guest's own answer for every host that the guest calls.
+
+    Where the use of it fails nothing is taken back: such a machine is not kept.
+    """
     program = shlex.quote(_PROGRAM)
     address = f"sudo ip address {{}} {_PROXY[0]}/32 dev lo"
     await ssh.call(connection, address.format("add"))
-    try:
-        command = f"exec python3 -c {program} {shlex.join(_PROXY)}"
-        async with connection.create_process(command) as process:
-            if not await asyncio.wait_for(process.stdout.readline(), 60):
-                raise GuestError(f"The null model ended: {await process.stderr.read()}")
-            yield
-            process.stdin.write_eof()
-    finally:
-        await ssh.call(connection, address.format("delete"))
+    command = f"exec python3 -c {program} {shlex.join(_PROXY)}"
+    async with connection.create_process(command) as process:
+        if not await asyncio.wait_for(process.stdout.readline(), 60):
+            raise GuestError(f"The null model ended: {await process.stderr.read()}")
+        yield
+        process.stdin.write_eof()
+    await ssh.call(connection, address.format("delete"))
 
 
 async def _insist_on_randomness(connection: asyncssh.SSHClientConnection) -> None:
