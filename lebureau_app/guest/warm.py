@@ -30,14 +30,9 @@ _SECRET_BYTES = 32
 _PROXY = ("10.0.2.100", "3128")
 _MODEL_URL = "http://127.0.0.1:80/v1"
 _PROGRAM = Path(null_model.__file__).read_text()
-_KEYS = (
-    AgentKey("openai", "golden", base_url=_MODEL_URL),
-    AgentKey("anthropic", "golden", base_url=_MODEL_URL),
-    AgentKey("openrouter", "golden", base_url=_MODEL_URL),
-    AgentKey("openai-compatible", "golden", base_url=_MODEL_URL, model="golden"),
-)
+_KEY = AgentKey("openai-compatible", "golden", base_url=_MODEL_URL, model="golden")
 _TURNS = ("Hello.", null_model.CALL, "Hello.")
-"""What is said through the last of the keys; through each of the others only the first."""
+"""What is said to the agent: the second has it use a tool."""
 
 _GATEWAY_SECONDS = 1200
 _RELOAD_SECONDS = 600
@@ -95,12 +90,11 @@ async def warm(
     use = _Use(connection, ca)
     async with _null_model(connection):
         yield "Starting OpenClaw"
-        for key in _KEYS:
-            await use.hand_over(key)
-            await use.until_live(key)
-            yield f"Letting the agent answer through {key.provider}"
-            for text in _TURNS if key is _KEYS[-1] else _TURNS[:1]:
-                await use.turn(text)
+        await use.hand_over(_KEY)
+        await use.until_live(_KEY)
+        for number, text in enumerate(_TURNS, 1):
+            yield f"Letting the agent answer ({number} of {len(_TURNS)})"
+            await use.turn(text)
         yield "Waiting for the desktop to be drawn"
         await _until_drawn(Door(screen.host, screen.port, use.door))
         await probe_terminal(Door(terminal.host, terminal.port, use.door), timeout=60)

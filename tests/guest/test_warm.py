@@ -123,9 +123,6 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
     assert said[-1] == "Waiting until the machine is idle"
     assert guest.did == [
         "model on",
-        *("hand over openai", "Hello."),
-        *("hand over anthropic", "Hello."),
-        *("hand over openrouter", "Hello."),
         *("hand over openai-compatible", "Hello.", warming.null_model.CALL, "Hello."),
         *("terminal", "forget", "hand over ", "clean", "look", "model off"),
         *["head -1 /proc/stat"] * 3,

@@ -31,8 +31,9 @@ _STUB = bytes.fromhex(
     "e6f4"  # out 0xf4, al
     "f4"  # hlt
 )
-_TRANSLATED = 256
-"""MiB of translated guest code that software emulation keeps: by itself it takes a gigabyte."""
+_TRANSLATED = 1024
+"""MiB of translated guest code that software emulation keeps. An agent at work goes through more
+than 256: with those it translates over and over, and its turns take ten times as long."""
 
 _KVM = ("-accel", "kvm", "-cpu", "host")
 _TCG = ("-accel", f"tcg,thread=multi,tb-size={_TRANSLATED}", "-cpu", "max,la57=off")
