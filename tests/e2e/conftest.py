@@ -123,14 +123,40 @@ def golden_images() -> Path:
 
 
 @pytest.fixture(scope="session")
+def golden_machines(make_server: Callable[..., "Server"], golden_images: Path) -> Path:
+    """The same folder of images, once new desktops resume a golden machine."""
+    account = {"LEBUREAU_ADMIN_EMAIL": OWNER, "LEBUREAU_ADMIN_PASSWORD": PASSWORD}
+    server = make_server(golden_images, **account)
+    with Client(server.url) as client:
+        client.sign_in(OWNER, PASSWORD)
+
+        def made() -> bool:
+            images = client.get("/api/images")["items"]
+            goldens = [golden for image in images for golden in image["goldens"]]
+            assert not any(each["status"] == "failed" for each in goldens), goldens
+            return any(each["status"] == "ready" for each in goldens)
+
+        until(made, 1500, "the golden machine is made", every=1)
+    server.stop()
+    return golden_images
+
+
+@pytest.fixture(scope="session")
 def make_server() -> Iterator[Callable[..., Server]]:
-    """Makes servers, and takes them away with their machines."""
+    """Makes servers, and takes them away with their machines.
+
+    Goldens are kept beside the images that a server is given, on the same file system as its home.
+    """
     made: list[Server] = []
 
     def make(images: Path | None = None, **environment: str) -> Server:
-        server = Server(Path(tempfile.mkdtemp(prefix="lb-")), _free_port(), environment)
+        place = images.parent if images else None
+        server = Server(Path(tempfile.mkdtemp(prefix="lb-", dir=place)), _free_port(), environment)
         if images:
+            goldens = images.parent / "goldens"
+            goldens.mkdir(exist_ok=True)
             (server.home / "images").symlink_to(images)
+            (server.home / "goldens").symlink_to(goldens)
         server.start()
         made.append(server)
         return server

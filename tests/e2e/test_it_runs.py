@@ -17,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import OWNER, PASSWORD, Server
+from tests.e2e.looking import canvas_image, shows_the_panel, sign_in
 from tests.e2e.support import Client, machines, until
 from tests.support import readme
 
@@ -26,8 +27,8 @@ SCREEN, AGENT, STOP, START = 300, 1200, 180, 300
 
 
 @pytest.fixture(scope="module")
-def server(make_server: Callable[..., Server], golden_images: Path) -> Server:
-    return make_server(golden_images)
+def server(make_server: Callable[..., Server], golden_machines: Path) -> Server:
+    return make_server(golden_machines)
 
 
 @pytest.fixture(scope="module")
@@ -41,31 +42,6 @@ def desktop_id(found: dict[str, Any]) -> str:
     if "desktop" not in found:
         pytest.skip("the desktop was not created")
     return found["desktop"]
-
-
-def sign_in(page: Page) -> None:
-    page.goto("/login/")
-    page.fill("#email", OWNER)
-    page.fill("#password", PASSWORD)
-    page.click("#sign-in")
-    expect(page.locator("#new-computer")).to_be_visible()
-
-
-def colours(picture: Image.Image) -> list[int]:
-    """How often each colour is in a picture, the most frequent first."""
-    return sorted((int(count) for count, _ in picture.getcolors(1 << 24) or []), reverse=True)
-
-
-def canvas_image(page: Page) -> Image.Image:
-    return Image.open(io.BytesIO(page.locator(".lb-screen canvas").screenshot())).convert("RGB")
-
-
-def shows_the_panel(picture: Image.Image) -> bool:
-    """XFCE's panel is a dark bar of one colour along the lower edge, with icons at its left."""
-    width, height = picture.size
-    bar = picture.crop((0, height - height // 40, width, height - height // 80))
-    icons = picture.crop((0, height - height // 24, width // 6, height))
-    return sum(colours(bar)[:4]) > 0.6 * bar.width * bar.height and len(colours(icons)) > 50
 
 
 def test_the_setup_link_makes_the_owner(page: Page, server: Server) -> None:

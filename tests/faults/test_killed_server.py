@@ -31,7 +31,12 @@ def server(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPath
         "size": 1,
     }
     (images / name / "manifest.json").write_text(json.dumps(manifest))
-    return make_server(images, LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD)
+    return make_server(
+        images,
+        LEBUREAU_ADMIN_EMAIL=OWNER,
+        LEBUREAU_ADMIN_PASSWORD=PASSWORD,
+        LEBUREAU_RESUME="false",
+    )
 
 
 @pytest.fixture
@@ -47,13 +52,13 @@ def test_killed_while_creating_and_while_destroying(
 ) -> None:
     desktop = client.post("/api/desktops", {"name": f"at-{int(moment * 1000)}"})
     path = f"/api/desktops/{desktop['id']}"
-    _die_and_come_back(server, moment)
+    die_and_come_back(server, moment)
     until(lambda: _step(client, path) == "trust", 30, "the creation goes on")
     assert [each["kind"] for each in client.get(f"{path}/operations")["items"]] == ["create"]
     assert len(machines(desktop["id"])) == 1
 
     client.call("DELETE", path, status=202)
-    _die_and_come_back(server, moment)
+    die_and_come_back(server, moment)
     until(lambda: client.get(path)["status"] == "destroyed", 30, "the destruction goes on")
     assert machines(desktop["id"]) == []
     assert not (server.home / "desktops" / desktop["id"]).exists()
@@ -65,7 +70,7 @@ def test_killed_while_stopping(server: Server, client: Client) -> None:
     path = f"/api/desktops/{desktop['id']}"
     until(lambda: _step(client, path) == "trust", 30, "the machine is on")
     client.post(f"{path}/stop")
-    _die_and_come_back(server, 0.1)
+    die_and_come_back(server, 0.1)
     client.until_status(desktop["id"], "stopped", 30)
     assert machines(desktop["id"]) == []
     operations = client.get(f"{path}/operations")["items"]
@@ -75,7 +80,7 @@ def test_killed_while_stopping(server: Server, client: Client) -> None:
     ]
 
 
-def _die_and_come_back(server: Server, moment: float) -> None:
+def die_and_come_back(server: Server, moment: float) -> None:
     time.sleep(moment)
     server.kill()
     server.start()
