@@ -65,10 +65,16 @@ class Births:
             await self._renew_disk(machine, identity, self._foundation(pending))
             machine.drop_pending()
 
-    def can_begin_as_image(self, machine: MachineFolder) -> bool:
-        """Whether it is a newborn that has nothing yet but what its image has."""
+    def may_take_the_slow_road(self, machine: MachineFolder) -> bool:
+        """Whether it is a newborn that can begin as its image does, now that its resume failed.
+
+        Its golden machine is read again before it is used again.
+        """
         pending = None if machine.is_hibernated() else machine.pending()
-        return pending is not None and pending.origin is Origin.GOLDEN
+        if pending is None or pending.origin is not Origin.GOLDEN:
+            return False
+        self._shelf.doubt(self._shelf.folder(pending.source))
+        return True
 
     def release(self, machine: MachineFolder) -> str:
         """Version of the QEMU that kept what waits here; empty if nobody knows."""

@@ -25,6 +25,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
+from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -147,7 +148,7 @@ class GoldenFolder:
         return self._described(record)
 
     def _described(self, record: _Record) -> Golden:
-        size = sum((self.path / name).stat().st_blocks * 512 for name in _FILES)
+        size = sum(occupied(self.path / name) for name in _FILES)
         return Golden(record.key, record.image, record.vcpus, record.memory, record.disk, size)
 
 
