@@ -1,5 +1,5 @@
-"""Faults happen to the same real server as in the end-to-end tests."""
+"""What the tests of faults share with those that drive a browser."""
 
-from tests.e2e.conftest import make_server
+from tests.e2e.conftest import golden_images, golden_machines, make_server
 
-__all__ = ["make_server"]
+__all__ = ["golden_images", "golden_machines", "make_server"]
