@@ -21,7 +21,7 @@ from tests.e2e.looking import canvas_image, shows_the_panel, sign_in
 from tests.e2e.support import Client, machines, until
 from tests.support import readme
 
-pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(3000)]
 
 SCREEN, AGENT, STOP, START = 300, 1200, 180, 300
 

@@ -21,7 +21,7 @@ SOON = 120
 EDITOR = "DISPLAY=:1 xdotool search --name notes.txt"
 IDENTITY = (
     "cat /etc/machine-id; hostname; cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub;"
-    " sudo sha256sum /run/lebureau/door.secret; sudo jq -r .gateway.token /run/lebureau/keys.json"
+    " sudo cat /run/lebureau/door.secret | sha256sum | head -c 64; echo; sudo jq -r .gateway.token /run/lebureau/keys.json"
 )
 
 

@@ -25,6 +25,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
+from lebureau_app.providers.qemu.disk import relative_path
 from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
@@ -224,6 +225,7 @@ class GoldenShelf:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         _dig_holes(machine.ram)
+        _name_foundation(machine.disk, self._settings.images_dir, identity.image, draft)
         for name, file in zip(_FILES, (machine.disk, machine.ram, machine.state), strict=True):
             file.chmod(0o400)
             os.link(file, draft / name)
@@ -316,6 +318,31 @@ def _processor() -> tuple[str, ...]:
     """What the host's CPU is and can (proc_cpuinfo(5)): a guest of KVM has seen it."""
     told = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     return (platform.machine(), *(line for line in told if line.startswith(("model", "flags"))))
+
+
+def _name_foundation(disk: Path, images: Path, image: str, place: Path) -> None:
+    """Let a disk name its image as it is seen from the place that the disk is going to.
+
+    Raises:
+        OSError: qemu-img could not write it.
+    """
+    backing = relative_path(images.absolute() / image / "disk.qcow2", place)
+    told = [
+        "qemu-img",
+        "rebase",
+        "-q",
+        "-u",
+        "-f",
+        "qcow2",
+        "-F",
+        "qcow2",
+        "-b",
+        backing,
+        str(disk),
+    ]
+    done = subprocess.run(told, cwd=place, capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(f"qemu-img rebase failed: {done.stderr.strip()}")
 
 
 def _dig_holes(file: Path) -> None:
