@@ -41,5 +41,7 @@ async function draw() {
 }
 
 net
-  .createServer(async (socket) => socket.end(`${JSON.stringify(await draw())}\n`))
+  .createServer({ allowHalfOpen: true }, async (socket) =>
+    socket.end(`${JSON.stringify(await draw())}\n`),
+  )
   .listen(process.argv.at(-1));
