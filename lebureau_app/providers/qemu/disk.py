@@ -64,6 +64,18 @@ async def put_on(disk: Path, backing: Path) -> None:
     await _qemu_img("rebase", "-q", *below, str(disk), seconds=COPY_SECONDS)
 
 
+async def name_backing(disk: Path, backing: Path, place: Path) -> None:
+    """Let a disk name what it stands on as it is seen from the folder that it is going to.
+
+    Args:
+        disk: The overlay, which nobody has open.
+        backing: What it stands on, under whatever name so far.
+        place: Where it is going.
+    """
+    below = ("-F", "qcow2", "-b", relative_path(backing, place))
+    await _qemu_img("rebase", "-q", "-u", "-f", "qcow2", *below, str(disk))
+
+
 async def grow(disk: Path, size: int) -> None:
     """Grow a disk that no machine has open to `size` bytes."""
     await _qemu_img("resize", "-q", str(disk), str(size))

@@ -8,7 +8,6 @@ long as another disk stands on it.
 import asyncio
 import errno
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -25,8 +24,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
-from lebureau_app.providers.qemu.disk import relative_path
-from lebureau_app.providers.qemu.files import occupied
+from lebureau_app.providers.qemu.files import occupied, read_record, write_record
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -117,7 +115,7 @@ class GoldenFolder:
     def record(self) -> _Record | None:
         """What it is; None for what is left of one, or not finished."""
         try:
-            return _Record(**json.loads((self.path / "golden.json").read_text()))
+            return _Record(**read_record(self.path / "golden.json"))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -144,7 +142,7 @@ class GoldenFolder:
 
     def appear(self, draft: Path, record: _Record) -> Golden:
         """Let a draft that has all the files become this golden machine, at once."""
-        (draft / "golden.json").write_text(json.dumps(asdict(record), indent=1))
+        write_record(draft / "golden.json", asdict(record))
         draft.rename(self.path)
         return self._described(record)
 
@@ -165,6 +163,11 @@ class GoldenShelf:
         self._settings = settings
         self._proved: dict[str, tuple[tuple[int, int, int], ...]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def place(self) -> Path:
+        """The folder that theirs are in."""
+        return self._place
 
     def folder(self, name: str) -> GoldenFolder:
         """A golden machine by the name that machines remember."""
@@ -225,7 +228,6 @@ class GoldenShelf:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         _dig_holes(machine.ram)
-        _name_foundation(machine.disk, self._settings.images_dir, identity.image, draft)
         for name, file in zip(_FILES, (machine.disk, machine.ram, machine.state), strict=True):
             file.chmod(0o400)
             os.link(file, draft / name)
@@ -318,31 +320,6 @@ def _processor() -> tuple[str, ...]:
     """What the host's CPU is and can (proc_cpuinfo(5)): a guest of KVM has seen it."""
     told = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     return (platform.machine(), *(line for line in told if line.startswith(("model", "flags"))))
-
-
-def _name_foundation(disk: Path, images: Path, image: str, place: Path) -> None:
-    """Let a disk name its image as it is seen from the place that the disk is going to.
-
-    Raises:
-        OSError: qemu-img could not write it.
-    """
-    backing = relative_path(images.absolute() / image / "disk.qcow2", place)
-    told = [
-        "qemu-img",
-        "rebase",
-        "-q",
-        "-u",
-        "-f",
-        "qcow2",
-        "-F",
-        "qcow2",
-        "-b",
-        backing,
-        str(disk),
-    ]
-    done = subprocess.run(told, cwd=place, capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(f"qemu-img rebase failed: {done.stderr.strip()}")
 
 
 def _dig_holes(file: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from lebureau_app.errors import ProviderError
 from lebureau_app.providers.base import Golden, Goldens, MachineSpec, Power
 from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.disk import name_backing
 from lebureau_app.providers.qemu.golden import GoldenFolder, GoldenShelf, fingerprint
 from lebureau_app.providers.qemu.hypervisor import KEPT_AS_GOLDEN, Hypervisor
 from lebureau_app.providers.qemu.image import Image
@@ -55,7 +56,10 @@ class GoldenMachines(Goldens):
             if golden is None:
                 await self._freeze(machine, identity, hypervisor)
                 accelerator = await self.accelerator()
-                key = fingerprint(identity, self._image(identity.image), accelerator)
+                image = self._image(identity.image)
+                key = fingerprint(identity, image, accelerator)
+                place = self._shelf.place / machine.desktop_id
+                await name_backing(machine.disk, image.disk, place)
                 golden = await asyncio.to_thread(
                     self._shelf.keep, machine, identity, key, accelerator.release
                 )
