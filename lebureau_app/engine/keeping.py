@@ -6,7 +6,7 @@ import logging
 from lebureau_app.engine.work import Work
 from lebureau_app.errors import Conflict, LeBureauError
 from lebureau_app.models import RunStatus, SnapshotStatus, Status
-from lebureau_app.providers.base import Hibernate, Power, Snapshots
+from lebureau_app.providers.base import Hibernate, Origin, Power, Snapshots
 from lebureau_app.services import conversations, desktop_state, operations, snapshot_state
 from lebureau_app.services.conversations import Ended
 
@@ -97,7 +97,7 @@ async def fall_asleep_again(work: Work) -> bool:
     machine = await work.inspect()
     if machine is None or not isinstance(work.provider, Hibernate):
         return False
-    if machine.power is Power.RUNNING and machine.origin == "hibernation":
+    if machine.power is Power.RUNNING and machine.origin is Origin.HIBERNATION:
         await work.links.close(work.desktop.id)
         await work.provider.hibernate(*work.machine)
         return True

@@ -236,8 +236,7 @@ class Hypervisor:
         """What the machine does in a boot that was under way when it was last seen."""
         try:
             async with self._proved_monitor(MONITOR_SECONDS) as monitor:
-                answer = await monitor.execute("query-status")
-                state = str(answer["status"]) if isinstance(answer, dict) else ""
+                state = str((await qmp.told(monitor, "query-status")).get("status", ""))
                 if state in _HALTED_STATES and not self._machine.waits():
                     await monitor.execute("cont")
         except qmp.Stranger as error:

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from lebureau_app.errors import NoCapacity, ProviderError
 from lebureau_app.providers.qemu import migration, processes
 from lebureau_app.providers.qemu.disk import full_disk
 from lebureau_app.providers.qemu.files import occupied
+from lebureau_app.providers.qemu.qmp import listed, told
+from lebureau_app.providers.qemu.resources import gigabytes
 
 SAVE_SECONDS = 600.0
 """How long a memory may take to be written."""
@@ -109,16 +111,16 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
 async def let_go_on(monitor: QMPClient) -> None:
     """Let a halted guest go on, whether its memory has been saved, or is still being saved."""
     await monitor.execute("migrate_cancel")
-    while (await _told(monitor, "query-migrate")).get("status") not in _OVER:  # noqa: ASYNC110
+    while (await told(monitor, "query-migrate")).get("status") not in _OVER:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_AGAIN)
     await migration.prepare(monitor, ())
-    if (await _told(monitor, "query-status")).get("status") in _STILL:
+    if (await told(monitor, "query-status")).get("status") in _STILL:
         await monitor.execute("cont")
 
 
 async def end_jobs(monitor: QMPClient) -> None:
     """End what QEMU does to the machine's disks in the background; it leaves them as good."""
-    while jobs := await _listed(monitor, "query-block-jobs"):
+    while jobs := await listed(monitor, "query-block-jobs"):
         for job in jobs:
             with suppress(ExecuteError):
                 await monitor.execute("block-job-cancel", {"device": job["device"], "force": True})
@@ -139,7 +141,7 @@ def require_room(place: Path, needed: int, what: str) -> None:
     left = max(0, shutil.disk_usage(place).free - MARGIN)
     if needed > left:
         raise NoCapacity(
-            f"{what} may need {_gigabytes(needed)} of disk and this host has {_gigabytes(left)} "
+            f"{what} may need {gigabytes(needed)} of disk and this host has {gigabytes(left)} "
             "left for it.",
             hint="Delete snapshots, or destroy a desktop.",
         )
@@ -200,28 +202,14 @@ def _refusal(said: str, file: Path) -> ProviderError:
 
 async def _release(monitor: QMPClient) -> str:
     """The whole version of this QEMU, as its `--version` tells it."""
-    told = await _told(monitor, "query-version")
-    numbers = ".".join(str(told["qemu"][part]) for part in ("major", "minor", "micro"))
-    return f"{numbers} ({told['package']})" if told["package"] else numbers
+    version = await told(monitor, "query-version")
+    numbers = ".".join(str(version["qemu"][part]) for part in ("major", "minor", "micro"))
+    return f"{numbers} ({version['package']})" if version["package"] else numbers
 
 
 async def _accelerator(monitor: QMPClient) -> str:
-    return "kvm" if (await _told(monitor, "query-kvm")).get("enabled") else "tcg"
-
-
-async def _told(monitor: QMPClient, question: str) -> dict[str, Any]:
-    answer = await monitor.execute(question)
-    return answer if isinstance(answer, dict) else {}
-
-
-async def _listed(monitor: QMPClient, question: str) -> Sequence[Any]:
-    answer = await monitor.execute(question)
-    return answer if isinstance(answer, list) else []
+    return "kvm" if (await told(monitor, "query-kvm")).get("enabled") else "tcg"
 
 
 def _lines(file: str) -> list[str]:
     return Path(file).read_text().splitlines()
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GB"

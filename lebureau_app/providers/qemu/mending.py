@@ -155,6 +155,5 @@ async def to_its_end(work: Callable[[Identity], None], identity: Identity) -> No
 
 async def _written_node(monitor: QMPClient) -> str:
     """What QEMU calls the disk that the guest writes to."""
-    answer = await monitor.execute("query-block")
-    drives = answer if isinstance(answer, list) else []
+    drives = await qmp.listed(monitor, "query-block")
     return next(drive["inserted"]["node-name"] for drive in drives if drive["device"] == "disk")

@@ -7,11 +7,11 @@ which several threads write and read at once (`multifd`).
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from qemu.qmp import ExecuteError, QMPClient
 
 from lebureau_app.providers.qemu.beginning import KeptMemory
+from lebureau_app.providers.qemu.qmp import told
 
 MAPPED_RAM = ("mapped-ram", "multifd")
 SHARED_RAM = ("x-ignore-shared",)
@@ -76,12 +76,7 @@ async def finish(monitor: QMPClient) -> None:
     Raises:
         Failed: It has not.
     """
-    while (told := await _told(monitor)).get("status") != "completed":
-        if told.get("status") in ("failed", "cancelled"):
-            raise Failed(told.get("error-desc") or "it does not say why.")
+    while (migration := await told(monitor, "query-migrate")).get("status") != "completed":
+        if migration.get("status") in ("failed", "cancelled"):
+            raise Failed(migration.get("error-desc") or "it does not say why.")
         await asyncio.sleep(_LOOK_AGAIN)
-
-
-async def _told(monitor: QMPClient) -> dict[str, Any]:
-    answer = await monitor.execute("query-migrate")
-    return answer if isinstance(answer, dict) else {}

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from qemu.qmp import ConnectError, ExecInterruptedError, QMPClient, QMPError
 
@@ -63,6 +64,18 @@ async def conversation(
         raise Silent(str(error) or f"QEMU's monitor did not answer in {timeout:g} s.") from error
 
 
+async def told(client: QMPClient, question: str) -> dict[str, Any]:
+    """What a command without arguments answers with an object; empty if it is something else."""
+    answer = await client.execute(question)
+    return answer if isinstance(answer, dict) else {}
+
+
+async def listed(client: QMPClient, question: str) -> list[Any]:
+    """What a command without arguments answers with a list; empty if it is something else."""
+    answer = await client.execute(question)
+    return answer if isinstance(answer, list) else []
+
+
 async def quit_now(client: QMPClient) -> None:
     """Tell QEMU to end; it may be gone before it has answered."""
     with suppress(ExecInterruptedError):
@@ -70,9 +83,7 @@ async def quit_now(client: QMPClient) -> None:
 
 
 async def _prove(client: QMPClient, desktop_id: str, uuid: str) -> None:
-    named = await client.execute("query-name")
-    marked = await client.execute("query-uuid")
-    name = named.get("name") if isinstance(named, dict) else None
-    mark = marked.get("UUID") if isinstance(marked, dict) else None
+    name = (await told(client, "query-name")).get("name")
+    mark = (await told(client, "query-uuid")).get("UUID")
     if (name, mark) != (desktop_id, uuid):
         raise Stranger(f"The machine there is {name} ({mark}), not {desktop_id} ({uuid}).")

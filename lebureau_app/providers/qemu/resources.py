@@ -52,8 +52,8 @@ def require_memory(resources: Resources, needed: int) -> None:
     """
     if needed > resources.memory_free:
         raise NoCapacity(
-            f"This desktop needs {_gigabytes(needed)} of memory and this host has "
-            f"{_gigabytes(resources.memory_free)} left for desktops."
+            f"This desktop needs {gigabytes(needed)} of memory and this host has "
+            f"{gigabytes(resources.memory_free)} left for desktops."
         )
 
 
@@ -65,8 +65,8 @@ def require_disk(resources: Resources) -> None:
     """
     if resources.disk_free < DISK_MINIMUM:
         raise NoCapacity(
-            f"The disk of this host has {_gigabytes(resources.disk_free)} left and a new desktop "
-            f"needs {_gigabytes(DISK_MINIMUM)} to begin with.",
+            f"The disk of this host has {gigabytes(resources.disk_free)} left and a new desktop "
+            f"needs {gigabytes(DISK_MINIMUM)} to begin with.",
             hint="Free disk space, or destroy a desktop.",
         )
 
@@ -88,5 +88,6 @@ def _private(pid: int) -> int:
         return 0
 
 
-def _gigabytes(size: int) -> str:
+def gigabytes(size: int) -> str:
+    """Bytes as a person reads them; a GB is a GiB."""
     return f"{size / (1 << 30):.1f} GB"

@@ -16,6 +16,7 @@ from lebureau_app.providers.qemu.disk import copy, put_on, relative_path
 from lebureau_app.providers.qemu.files import occupied, persist
 from lebureau_app.providers.qemu.handover import forget_names
 from lebureau_app.providers.qemu.machine import MachineFolder, machine_folders
+from lebureau_app.providers.qemu.qmp import listed
 from lebureau_app.providers.qemu.restoring import snapshot_awaited
 from lebureau_app.providers.qemu.snapshots import SnapshotFolder, snapshot_folders
 from lebureau_app.settings import Settings
@@ -97,12 +98,12 @@ async def take_in_live(monitor: QMPClient, machine: MachineFolder, ground: Path)
     Returns:
         Whether it is being done.
     """
-    if await _asked(monitor, "query-block-jobs"):
+    if await listed(monitor, "query-block-jobs"):
         return True
     chain = layers(machine.disk)
     nodes = {
         _depth(node["image"]): node["node-name"]
-        for node in await _asked(monitor, "query-named-block-nodes")
+        for node in await listed(monitor, "query-named-block-nodes")
         if node["drv"] == "qcow2"
     }
     if sorted(nodes) != list(range(len(chain))):
@@ -171,8 +172,3 @@ def _stamp(disk: Path) -> tuple[int, int, int]:
     """What changes when somebody writes to a disk, or puts another in its place."""
     told = disk.stat()
     return told.st_ino, told.st_size, told.st_mtime_ns
-
-
-async def _asked(monitor: QMPClient, question: str) -> list[Any]:
-    answer = await monitor.execute(question)
-    return answer if isinstance(answer, list) else []
