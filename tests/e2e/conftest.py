@@ -235,6 +235,19 @@ def client(server: Server) -> Iterator[Client]:
         yield signed_in
 
 
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What one test of a module leaves for the next, such as the desktop's id."""
+    return {}
+
+
+@pytest.fixture
+def desktop_id(found: dict[str, Any]) -> str:
+    if "desktop" not in found:
+        pytest.skip("the desktop was not created")
+    return found["desktop"]
+
+
 def _make_repository(bare: Path) -> None:
     """A bare repository with one commit, ready for Git's dumb HTTP protocol."""
     work = bare.with_suffix(".work")

@@ -31,19 +31,6 @@ def server(make_server: Callable[..., Server], golden_machines: Path) -> Server:
     return make_server(golden_machines)
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    """What one test leaves for the next: the desktop's id, an API key."""
-    return {}
-
-
-@pytest.fixture
-def desktop_id(found: dict[str, Any]) -> str:
-    if "desktop" not in found:
-        pytest.skip("the desktop was not created")
-    return found["desktop"]
-
-
 def test_the_setup_link_makes_the_owner(page: Page, server: Server) -> None:
     page.goto(server.setup_link())
     page.fill("input[name=email]", OWNER)

@@ -40,19 +40,6 @@ def server(
     return server
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    """What one test leaves for the next."""
-    return {}
-
-
-@pytest.fixture
-def desktop_id(found: dict[str, Any]) -> str:
-    if "desktop" not in found:
-        pytest.skip("the desktop was not created")
-    return found["desktop"]
-
-
 def test_a_new_desktop_resumes_the_golden_machine(
     page: Page, client: Client, found: dict[str, Any]
 ) -> None:

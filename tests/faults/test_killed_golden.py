@@ -1,6 +1,5 @@
 """The server dies or stops while it makes a golden machine: none is left, none is doubled."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from image.recipe import PROFILES, image_id
 from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, until
-from tests.support.tiny_guest import make_image
+from tests.support.tiny_guest import make_current_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -24,15 +22,7 @@ def server(make_server: Callable[..., Server], tmp_path: Path) -> Server:
     """A server whose golden image boots in a second, and is never warm."""
     images = tmp_path / "images"
     images.mkdir()
-    name = make_image(images, image_id(PROFILES["standard"]))
-    manifest = {
-        "id": name,
-        "profile": "standard",
-        "suite": "trixie",
-        "created": "2026-11-23T00:00:00Z",
-        "size": 1,
-    }
-    (images / name / "manifest.json").write_text(json.dumps(manifest))
+    make_current_image(images)
     return make_server(
         images,
         LEBUREAU_ADMIN_EMAIL=OWNER,

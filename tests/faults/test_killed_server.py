@@ -1,16 +1,14 @@
 """The server is killed in the middle of its work: nothing is stuck, doubled or left over."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from image.recipe import PROFILES, image_id
 from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, machines, until
-from tests.support.tiny_guest import make_image
+from tests.support.tiny_guest import make_current_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -22,15 +20,7 @@ MOMENTS = [0.0, 0.03, 0.1, 0.3]
 def server(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server whose golden image is a guest that boots in a second and never answers over SSH."""
     images = tmp_path_factory.mktemp("images")
-    name = make_image(images, image_id(PROFILES["standard"]))
-    manifest = {
-        "id": name,
-        "profile": "standard",
-        "suite": "trixie",
-        "created": "2026-11-23T00:00:00Z",
-        "size": 1,
-    }
-    (images / name / "manifest.json").write_text(json.dumps(manifest))
+    make_current_image(images)
     return make_server(
         images,
         LEBUREAU_ADMIN_EMAIL=OWNER,

@@ -9,6 +9,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from image.recipe import PROFILES, image_id
+
 IMAGE = "tiny"
 
 PANICKING = bytes.fromhex("ba0505b001eef4ebfd")
@@ -106,3 +108,16 @@ def make_image(images_dir: Path, image: str = IMAGE, code: bytes = OBEDIENT) -> 
     raw.unlink()
     (folder / "manifest.json").write_text(json.dumps({"id": image}))
     return image
+
+
+def make_current_image(images: Path) -> None:
+    """Make an image that a server takes for the one that its own recipe makes."""
+    name = make_image(images, image_id(PROFILES["standard"]))
+    manifest = {
+        "id": name,
+        "profile": "standard",
+        "suite": "trixie",
+        "created": "2026-11-23T00:00:00Z",
+        "size": 1,
+    }
+    (images / name / "manifest.json").write_text(json.dumps(manifest))
