@@ -169,8 +169,10 @@ ensure_environment() {
         "$PYTHON" -m venv --clear "$VENV"
     fi
     say "Installing the Python packages of ${lock##*/} (hashes checked)"
+    # The lock is whole, so nothing is resolved: pip before 23.1 looks at newer versions of what is
+    # asked for with extras, and refuses them for want of a hash.
     PIP_DISABLE_PIP_VERSION_CHECK=1 "$VENV/bin/python" -m pip install --quiet --no-input \
-        --require-hashes --only-binary :all: -r "$lock" </dev/null
+        --require-hashes --no-deps --only-binary :all: -r "$lock" </dev/null
     install_command
     case "$PURPOSE" in
         run) expected_stamp run ;;
