@@ -109,10 +109,15 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
 
 
 async def let_go_on(monitor: QMPClient) -> None:
-    """Let a halted guest go on, whether its memory has been saved, or is still being saved."""
-    await monitor.execute("migrate_cancel")
-    while (await told(monitor, "query-migrate")).get("status") not in _OVER:  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK_AGAIN)
+    """Let a halted guest go on, whether its memory has been saved, or is still being saved.
+
+    A save that is under way comes to its end first, with the guest halted: QEMU 10 may crash when
+    one by several threads is cancelled.
+    """
+    if (await told(monitor, "query-migrate")).get("status") not in _OVER:
+        await monitor.execute("stop")
+        with suppress(migration.Failed):
+            await migration.finish(monitor)
     await migration.prepare(monitor, ())
     if (await told(monitor, "query-status")).get("status") in _STILL:
         await monitor.execute("cont")

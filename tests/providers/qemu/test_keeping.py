@@ -87,6 +87,7 @@ async def test_a_verb_that_is_cancelled_lets_the_machine_go_on(
     reached = asyncio.Event()
 
     async def never(_: object) -> None:
+        monkeypatch.undo()
         reached.set()
         await asyncio.Event().wait()
 
@@ -97,7 +98,6 @@ async def test_a_verb_that_is_cancelled_lets_the_machine_go_on(
     under_way.cancel()
     with pytest.raises(asyncio.CancelledError):
         await under_way
-    monkeypatch.undo()
     assert await guest.read() == Letters("m", "d")
     assert await provider.stored_snapshots() == []
     assert list(folder.path.glob("disk.*")) == [folder.disk]
