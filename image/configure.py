@@ -20,6 +20,7 @@ MODES = {
     "/usr/local/libexec/": 0o755,
 }
 ENABLED = (
+    "lebureau-carry.service",
     "lebureau-identity.service",
     "lebureau-grow.service",
     "lebureau-screen.service",

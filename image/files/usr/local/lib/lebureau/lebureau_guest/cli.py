@@ -1,7 +1,8 @@
 """The command ``lebureau-guest``.
 
-``boot`` takes over credentials before sshd starts, ``grow`` fits the root file system to the
-disk, ``apply`` reads one JSON object from standard input and answers with one JSON line.
+``boot`` takes over credentials before sshd starts, ``carry`` takes over what the former disk has
+when the image is upgraded, ``grow`` fits the root file system to the disk, ``apply`` reads one JSON
+object from standard input and answers with one JSON line.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 
 from lebureau_guest.machine import GuestError, Machine
 
-USAGE = "Usage: lebureau-guest boot | grow | apply < request.json"
+USAGE = "Usage: lebureau-guest boot | carry | grow | apply < request.json"
 
 
 def main() -> int:
@@ -22,6 +23,10 @@ def main() -> int:
             from lebureau_guest.boot import boot
 
             boot(machine)
+        case ["carry"]:
+            from lebureau_guest.carry import carry
+
+            carry(machine)
         case ["grow"]:
             from lebureau_guest.grow import grow
 

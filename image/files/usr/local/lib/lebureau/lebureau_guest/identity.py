@@ -47,9 +47,21 @@ def host_key(machine: Machine) -> str:
     return " ".join(machine.read(f"{HOST_KEY}.pub").split()[:2])
 
 
+def set_machine_id(machine: Machine, new: str) -> None:
+    """Change machine-id(5) under the running systemd, and keep its journal readable."""
+    if machine.path(MACHINE_ID).is_mount():
+        machine.run(["umount", MACHINE_ID])
+    old = machine.read(MACHINE_ID).strip()
+    if not machine.write(MACHINE_ID, f"{new}\n", mode=0o444):
+        return
+    for journals in map(machine.path, JOURNALS):
+        if old and (journals / old).is_dir():
+            (journals / new).symlink_to(old)
+
+
 def become_another(machine: Machine) -> None:
     """Drop everything a clone shares with its origin: machine id, host key, seed, connections."""
-    _renew_machine_id(machine)
+    set_machine_id(machine, secrets.token_hex(16))
     machine.remove("/var/lib/systemd/random-seed")
     machine.remove(HOST_KEY)
     machine.remove(f"{HOST_KEY}.pub")
@@ -57,14 +69,3 @@ def become_another(machine: Machine) -> None:
     machine.signal_all("sshd-session", signal.SIGHUP)
     if listener := machine.read("/run/sshd.pid").strip():
         machine.signal(int(listener), signal.SIGHUP)
-
-
-def _renew_machine_id(machine: Machine) -> None:
-    """Change machine-id(5) under the running systemd, and keep its journal readable."""
-    if machine.path(MACHINE_ID).is_mount():
-        machine.run(["umount", MACHINE_ID])
-    old, new = machine.read(MACHINE_ID).strip(), secrets.token_hex(16)
-    machine.write(MACHINE_ID, f"{new}\n", mode=0o444)
-    for journals in map(machine.path, JOURNALS):
-        if old and (journals / old).is_dir():
-            (journals / new).symlink_to(old)
