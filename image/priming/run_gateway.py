@@ -1,6 +1,7 @@
 """Inside the image: bring the OpenClaw gateway up, let it answer once, and take it down again.
 
-Usage: ``python3 - COMPILE_CACHE``, as the desktop's user, in a network with only a loopback.
+Usage: ``python3 - COMPILE_CACHE``, as the desktop's user, in a network with only a loopback. It
+happens once for each way in which desktops run it, since V8 keeps what it has compiled by its flags.
 What stays is the compile cache and an empty, migrated state database; whatever this run wrote
 about itself, identities above all, is removed.
 """
@@ -32,6 +33,8 @@ TABLES = """
     WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
 """
 BASE_CONFIG = Path("/etc/lebureau/openclaw.base.json")
+GATEWAY = "/usr/local/libexec/lebureau-gateway"
+KINDS = ("native", "emulated")
 
 
 class Model(BaseHTTPRequestHandler):
@@ -126,10 +129,9 @@ def forget_run() -> None:
 
 
 def main(compile_cache: str) -> None:
-    """Start, ask once, stop, and leave only what every desktop may share."""
+    """Leave only what every desktop may share."""
     model = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=model.serve_forever, daemon=True).start()
-    configure(model.server_port)
     environment = {
         **os.environ,
         "NODE_COMPILE_CACHE": compile_cache,
@@ -137,7 +139,16 @@ def main(compile_cache: str) -> None:
         "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
         "OPENCLAW_SERVICE_REPAIR_POLICY": "external",
     }
-    gateway = subprocess.Popen(["openclaw", "gateway", "run"], env=environment)
+    for kind in KINDS:
+        configure(model.server_port)
+        run(kind, environment)
+        KEYS.unlink()
+        forget_run()
+
+
+def run(kind: str, environment: dict[str, str]) -> None:
+    """Start the gateway, ask once, and stop it."""
+    gateway = subprocess.Popen([GATEWAY, kind], env=environment)
     wait_until_ready(gateway)
     subprocess.run(
         [
@@ -157,8 +168,6 @@ def main(compile_cache: str) -> None:
     )
     gateway.send_signal(signal.SIGTERM)
     gateway.wait(STOP_TIMEOUT_S)
-    KEYS.unlink()
-    forget_run()
 
 
 if __name__ == "__main__":
