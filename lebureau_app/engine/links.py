@@ -178,7 +178,8 @@ class Links:
 
     async def _must_be_ready(self, desktop_id: str, channel: str) -> None:
         desktop = await desktop_state.load(desktop_id)
+        if desktop and desktop.readiness[channel]["state"] == Light.READY:
+            return
         if desktop is None or desktop.status != Status.RUNNING:
             raise DesktopNotRunning
-        if desktop.readiness[channel]["state"] != Light.READY:
-            raise ChannelNotReady(f"{_CHANNEL_NAMES[channel]} of the desktop is not ready yet.")
+        raise ChannelNotReady(f"{_CHANNEL_NAMES[channel]} of the desktop is not ready yet.")

@@ -84,14 +84,12 @@ async def trust(work: Work) -> None:
 
 
 async def hand_over(work: Work) -> None:
-    """Link the guest. One that was booted gets its identity, keys and secrets over SSH now.
+    """Link the guest, and wait for SSH. One that was booted gets its identity over it now.
 
-    A guest that has been told who it is runs already; its lights say what can be used.
+    The doors of a guest that has been told who it is are open meanwhile, as its lights say.
     """
-    machine = await _must_run(work)
+    await _must_run(work)
     await work.links.open(work.desktop.id)
-    if work.desktop.identified == machine.boot:
-        return
     if not await work.links.identity(work.desktop.id, 1.0):
         raise NotYet("Waiting for the desktop to answer over SSH.")
     await desktop_state.note(work.desktop.id, identified=work.desktop.boot)

@@ -3,7 +3,7 @@
 from lebureau_app.errors import DesktopDestroyed, DesktopNotRunning
 from lebureau_app.guest.door import Door
 from lebureau_app.guest.ssh import Completed
-from lebureau_app.models import Desktop, Role, Status
+from lebureau_app.models import Desktop, Light, Role, Status
 from lebureau_app.services import activity, desktops, pictures, waking
 from lebureau_app.services.access import Caller
 from lebureau_app.services.live import live
@@ -43,7 +43,7 @@ async def execute(caller: Caller, desktop_id: str, command: str, timeout: float)
 async def screenshot(caller: Caller, desktop_id: str, width: int | None) -> bytes:
     """The screen as PNG, `width` pixels wide if given; for every member.
 
-    Of a desktop that does not run it is the last picture that there is.
+    Of a desktop whose screen is off it is the last picture that there is.
 
     Raises:
         DesktopNotRunning: It does not run, and there is no picture.
@@ -52,7 +52,7 @@ async def screenshot(caller: Caller, desktop_id: str, width: int | None) -> byte
     """
     caller.need_scope("read")
     desktop = await _member(caller, desktop_id, Role.VIEWER)
-    if desktop.status != Status.RUNNING:
+    if _is_off(desktop, "screen"):
         png = await pictures.last(desktop.id, desktop.born_of, width=width)
         if png is None:
             raise DesktopNotRunning(f"This desktop is {desktop.status}.")
@@ -78,7 +78,7 @@ async def door(caller: Caller, desktop_id: str, channel: str, mode: str) -> Door
         ChannelNotReady: The channel's light is not ready.
     """
     desktop = await _member(caller, desktop_id, role_for(mode))
-    if desktop.status != Status.RUNNING:
+    if _is_off(desktop, LIGHTS[channel]):
         raise DesktopNotRunning(f"This desktop is {desktop.status}.")
     return await live().door(desktop.id, LIGHTS[channel])
 
@@ -91,6 +91,12 @@ def role_for(mode: str) -> Role:
 def mode_for(caller: Caller, desktop: Desktop) -> str:
     """What a caller may do with a desktop who did not say what they want."""
     return "view" if caller.roles.get(desktop.workspace_id) == Role.VIEWER else "control"
+
+
+def _is_off(desktop: Desktop, channel: str) -> bool:
+    """Whether a desktop does not run, nor has its identity already and only waits for SSH."""
+    ready = desktop.readiness[channel]["state"] == Light.READY
+    return desktop.status != Status.RUNNING and not ready
 
 
 async def _member(caller: Caller, desktop_id: str, role: Role) -> Desktop:

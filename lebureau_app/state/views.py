@@ -178,7 +178,7 @@ def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
         line=line(shown),
         since=(shown["startedAt"] or "") if running and not task else "",
         percent=round(progress["percent"]) if progress.get("percent") is not None else -1,
-        live=running and readiness.get("screen") == "ready",
+        live=readiness.get("screen") == "ready",
         kept=status in ("hibernated", "stopped") or (not running and bool(shown["parentId"])),
         picture_note=_picture_note(shown),
         labels=[f"{key}:{value}" for key, value in sorted(shown["labels"].items())],
@@ -331,8 +331,7 @@ def _picture_note(shown: dict[str, Any]) -> str:
 
 def _is_open(shown: dict[str, Any], channel: str) -> bool:
     """Whether there is a channel to connect to that is not about to close."""
-    ready = shown["status"] == "running" and shown["readiness"].get(channel) == "ready"
-    return ready and shown["task"] not in _GOING_DOWN
+    return shown["readiness"].get(channel) == "ready" and shown["task"] not in _GOING_DOWN
 
 
 def _waiting(shown: dict[str, Any], channel: str) -> str:

@@ -1,5 +1,6 @@
 """A guest's identity: given over the hypervisor's channel, or handed over SSH, not both at once."""
 
+import asyncio
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -7,12 +8,13 @@ import asyncssh
 import pytest
 
 from lebureau_app.engine.identity import Identities, host_key
+from lebureau_app.engine.simulated_link import SimulatedLink
 from lebureau_app.errors import GuestError, NotYet
 from lebureau_app.guest import inject
-from lebureau_app.models import Desktop, Status
+from lebureau_app.models import Desktop, Light, Status
 from lebureau_app.providers.base import GuestAnswer, Machine
 from lebureau_app.providers.fake import FakeBehaviour
-from lebureau_app.services import desktop_state, desktops
+from lebureau_app.services import channels, desktop_state, desktops
 from lebureau_app.services.desktops import NewDesktop
 from tests.engine.conftest import Fleet
 
@@ -92,3 +94,23 @@ def test_a_host_key_is_pinned_without_its_comment() -> None:
     assert host_key("ssh-ed25519 AAAA root@golden\n") == "ssh-ed25519 AAAA"
     with pytest.raises(GuestError):
         host_key("ssh-rsa AAAA")
+
+
+@GOLDEN
+async def test_a_desktop_runs_when_ssh_answers_and_is_seen_before(fleet: Fleet) -> None:
+    may_answer = asyncio.Event()
+
+    class SlowToAnswer(SimulatedLink):
+        async def run(self) -> None:
+            await desktop_state.set_lights(self.desktop_id, ["screen"], Light.READY)
+            await may_answer.wait()
+            await super().run()
+
+    fleet.links._make = SlowToAnswer
+    async with fleet.working():
+        made = await desktops.create(fleet.caller, NewDesktop(name="one"))
+        seen = await fleet.until(made.id, lambda it: it.readiness["screen"]["state"] == "ready")
+        assert seen.status == Status.PROVISIONING
+        assert await channels.screenshot(fleet.caller, made.id, None)
+        may_answer.set()
+        await fleet.until(made.id, lambda it: it.status == Status.RUNNING)
