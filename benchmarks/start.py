@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.server import CACHE, ROOT, Bench, report, serving
+from benchmarks.server import CACHE, LOOK_EVERY, ROOT, Bench, report, serving
 
 GIB = 1 << 30
 FAST = ("machine", "ssh", "screen", "terminal")
@@ -67,7 +67,7 @@ def talk(bench: Bench, kind: str, desktop_id: str, began: float) -> None:
         )["runId"]
         run = bench.call("GET", f"/api/runs/{run_id}")
         while run["status"] not in ("done", "failed", "aborted"):
-            time.sleep(0.05)
+            time.sleep(LOOK_EVERY)
             run = bench.call("GET", f"/api/runs/{run_id}")
         if run["reply"] != f"ECHO: the {turn}":
             raise RuntimeError(f"{turn}: {run}")
@@ -165,7 +165,7 @@ def wait_for_golden(bench: Bench) -> None:
         goldens = [golden for image in images for golden in image["goldens"]]
         return any(each["tier"] == "free" and each["status"] == "ready" for each in goldens)
 
-    if (seconds := bench.until(made)) > 1:
+    if (seconds := bench.until(made, every=1)) > 1:
         bench.note("making the golden machine", seconds)
 
 
