@@ -44,6 +44,7 @@ from lebureau_app.services import (
 )
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
+from tests.support.image_build import CACHE, ImageBuild, building, is_built
 
 PASSWORD = "correct horse battery"
 ORIGIN = "http://bureau.test"
@@ -345,7 +346,22 @@ def _newest(pattern: str) -> str | None:
     return str(found[-1]) if found else None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
+    """The build of the golden image, from the first test on, where one will need it and it lacks."""
+    if is_built(CACHE) or not any(map(_needs_image, request.session.items)):
+        yield None
+        return
+    with building(CACHE) as build:
+        yield build
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that drive a browser last: Playwright keeps an event loop of its own running,
-    in which no other test could start one."""
-    items.sort(key=lambda item: "tests/e2e/" in item.nodeid)
+    """Put what needs the golden image after what is tested while it is built, and what drives a
+    browser last: Playwright keeps an event loop of its own running, in which no other test could
+    start one."""
+    items.sort(key=lambda item: 2 if "tests/e2e/" in item.nodeid else int(_needs_image(item)))
+
+
+def _needs_image(item: pytest.Item) -> bool:
+    return "golden_images" in getattr(item, "fixturenames", ())

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from image.recipe import PROFILES, image_id
 from tests.e2e.support import Client, machines, until
+from tests.support.image_build import CACHE, ImageBuild
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = [
@@ -105,21 +105,11 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def golden_images() -> Path:
+def golden_images(image_build: ImageBuild | None) -> Path:
     """A folder with the golden image, built once for as long as its recipe stays the same."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lebureau" / "images"
-    cache.mkdir(parents=True, exist_ok=True)
-    if not (cache / image_id(PROFILES["standard"])).is_dir():
-        built = subprocess.run(
-            [sys.executable, "-m", "image.build", "--output", str(cache)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
-        assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-4000:]
-    return cache
+    if image_build:
+        image_build.wait()
+    return CACHE
 
 
 @pytest.fixture(scope="session")

@@ -16,5 +16,5 @@ async def eventually(look: Callable[[], Awaitable[Seen | None]], seconds: float 
     """
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
     return seen

@@ -5,12 +5,20 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
+from qemu.qmp import QMPClient
+
 from lebureau_app.providers.qemu import qmp
 from lebureau_app.providers.qemu.machine import MachineFolder
 from tests.support.eventually import eventually
 
 PATIENCE = 60
 """Seconds until a guest must have answered."""
+
+LETTER = 0x7E01
+"""Where the guest keeps its letter: zero until it has booted, and it listens from then on."""
+
+STROKE = 5
+"""Milliseconds for which a key is held; the next one waits for its end."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,17 @@ class Notebook:
     async def _send(self, key: str) -> None:
         identity = self._machine.identity()
         async with qmp.conversation(
-            self._machine.monitor, identity.desktop_id, identity.uuid, 10
+            self._machine.monitor, identity.desktop_id, identity.uuid, PATIENCE
         ) as monitor:
-            await monitor.execute("send-key", {"keys": [{"type": "qcode", "data": key}]})
+            await eventually(lambda: _listens(monitor), PATIENCE)
+            stroke = {"keys": [{"type": "qcode", "data": key}], "hold-time": STROKE}
+            await monitor.execute("send-key", stroke)
 
     async def _said(self) -> str:
         return await asyncio.to_thread(self._machine.serial_log.read_text)
+
+
+async def _listens(monitor: QMPClient) -> bool:
+    """Whether the guest has booted, by the letter in its memory."""
+    look = {"command-line": f"xp /1xb {LETTER:#x}"}
+    return int(str(await monitor.execute("human-monitor-command", look)).split()[-1], 16) > 0

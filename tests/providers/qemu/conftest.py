@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -43,13 +41,6 @@ async def provider(home: Path) -> AsyncIterator[QemuProvider]:
 @pytest.fixture
 def folder(home: Path) -> MachineFolder:
     return MachineFolder(Settings(home=home), DESKTOP)
-
-
-async def killed(home: Path, verb: str, step: str, desktop_id: str = DESKTOP) -> None:
-    """Let another server do it, and die at that step."""
-    program = (sys.executable, "-m", "tests.providers.qemu.dying")
-    server = await asyncio.create_subprocess_exec(*program, str(home), verb, step, desktop_id)
-    assert await asyncio.wait_for(server.wait(), 60) == -signal.SIGKILL, "it never came that far"
 
 
 def running(home: Path) -> list[int]:

@@ -1,17 +1,15 @@
-"""A program that carries out one verb of the qemu provider and kills itself at a chosen step.
+"""A server that carries out one verb of the qemu provider and kills itself at a chosen step.
 
-    python -m tests.providers.qemu.dying HOME VERB STEP
-
-`STEP` is the dotted name of a function of the provider with `+` (die after it) or `-` (before it).
+Each is a fork of one process that has imported everything already.
 """
 
 import asyncio
 import functools
 import inspect
+import multiprocessing
 import os
 import pkgutil
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +18,29 @@ from typing import Any
 from lebureau_app.providers.base import MachineSpec
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
-from tests.providers.qemu.conftest import says
+from tests.providers.qemu.conftest import DESKTOP, says
 
 MIB = 1 << 20
 SNAPSHOT = "snp_01J00000000000000000000000"
 PACKAGE = "lebureau_app.providers.qemu"
+
+_servers = multiprocessing.get_context("forkserver")
+_servers.set_forkserver_preload([__name__])
+
+
+async def killed(home: Path, verb: str, step: str, desktop_id: str = DESKTOP) -> None:
+    """Let another server do it, and die at that step.
+
+    Args:
+        home: The server's home.
+        verb: One of `VERBS`.
+        step: The dotted name of a function of the provider with `+` (die after it) or `-` (before).
+        desktop_id: Whose machine it is about.
+    """
+    server = _servers.Process(target=_serve, args=(home, verb, step, desktop_id))
+    server.start()
+    await asyncio.to_thread(server.join, 60)
+    assert server.exitcode == -signal.SIGKILL, "it never came that far"
 
 
 def spec(desktop_id: str, *, golden: bool = False) -> MachineSpec:
@@ -132,13 +148,13 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def main(home: str, verb: str, step: str, desktop_id: str) -> None:
+def _serve(home: Path, verb: str, step: str, desktop_id: str) -> None:
+    asyncio.run(_die_at_work(home, verb, step, desktop_id))
+
+
+async def _die_at_work(home: Path, verb: str, step: str, desktop_id: str) -> None:
     """Open the provider, arm it, and do it."""
-    provider = QemuProvider(Settings(home=Path(home)))
+    provider = QemuProvider(Settings(home=home))
     await provider.open()
     kill_at(step)
     await VERBS[verb](provider, desktop_id)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

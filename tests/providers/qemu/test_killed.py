@@ -12,8 +12,8 @@ import pytest
 
 from lebureau_app.providers.base import Golden, Machine, Origin, Power
 from lebureau_app.providers.qemu.provider import QemuProvider
-from tests.providers.qemu.conftest import DESKTOP, killed, running, says
-from tests.providers.qemu.dying import born, kept, spec
+from tests.providers.qemu.conftest import DESKTOP, running, says
+from tests.providers.qemu.dying import born, kept, killed, spec
 from tests.support.tiny_guest import FILLING, make_image
 
 pytestmark = pytest.mark.skipif(

@@ -20,8 +20,8 @@ from lebureau_app.providers.qemu import memory, processes
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
-from tests.providers.qemu.conftest import DESKTOP, killed, running
-from tests.providers.qemu.dying import SNAPSHOT, born, spec
+from tests.providers.qemu.conftest import DESKTOP, running
+from tests.providers.qemu.dying import SNAPSHOT, born, killed, spec
 from tests.support.eventually import eventually
 from tests.support.notebook import Letters, Notebook
 from tests.support.tiny_guest import NOTEBOOK, make_image
