@@ -97,10 +97,14 @@ def round_of(booting: Bench, resuming: Bench, number: int, cold: bool) -> None:
 
 
 def weigh(bench: Bench, desktop_id: str, when: str) -> None:
-    """Note what a desktop's process and disk take, in MB."""
+    """Note what a desktop's process and disk take, in MB.
+
+    Private is what it alone makes the host keep; shared is the host's cache of files, those of the
+    golden machine above all, which it would have for one more desktop too.
+    """
     time.sleep(IDLE_SECONDS)
     rollup = _memory_of(desktop_id)
-    private = rollup["Private_Clean"] + rollup["Private_Dirty"]
+    private = rollup["Anonymous"]
     bench.note(f"PSS {when}, MB", rollup["Pss"] / 1000)
     bench.note(f"private {when}, MB", private / 1000)
     bench.note(f"shared {when}, MB", (rollup["Rss"] - private) / 1000)
