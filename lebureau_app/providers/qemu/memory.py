@@ -111,8 +111,7 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
 async def let_go_on(monitor: QMPClient) -> None:
     """Let a halted guest go on, whether its memory has been saved, or is still being saved.
 
-    A save that is under way comes to its end first, with the guest halted: QEMU 10 may crash when
-    one by several threads is cancelled.
+    A save that is under way comes to its end first, with the guest halted so that this is soon.
     """
     if (await told(monitor, "query-migrate")).get("status") not in _OVER:
         await monitor.execute("stop")

@@ -1,8 +1,9 @@
 """How a memory leaves QEMU and comes back (docs/devel/migration in QEMU's source).
 
 A golden machine's memory is a file that is mapped, so only its devices are written and loaded
-(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`),
-which several threads write and read at once (`multifd`).
+(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`).
+One thread writes it: with several (`multifd`) QEMU 10 crashes when it is cancelled, and hangs when
+the disk is full.
 """
 
 import asyncio
@@ -13,10 +14,8 @@ from qemu.qmp import ExecuteError, QMPClient
 from lebureau_app.providers.qemu.beginning import KeptMemory
 from lebureau_app.providers.qemu.qmp import told
 
-MAPPED_RAM = ("mapped-ram", "multifd")
+MAPPED_RAM = ("mapped-ram",)
 SHARED_RAM = ("x-ignore-shared",)
-CHANNELS = 2
-"""Threads that write or read a memory at once."""
 
 _LOOK_AGAIN = 0.01
 
@@ -67,7 +66,6 @@ async def prepare(monitor: QMPClient, capabilities: tuple[str, ...]) -> None:
     every = {*MAPPED_RAM, *SHARED_RAM}
     wanted = [{"capability": name, "state": name in capabilities} for name in sorted(every)]
     await monitor.execute("migrate-set-capabilities", {"capabilities": wanted})
-    await monitor.execute("migrate-set-parameters", {"multifd-channels": CHANNELS})
 
 
 async def finish(monitor: QMPClient) -> None:
