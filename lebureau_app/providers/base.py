@@ -315,10 +315,13 @@ class Upgrade(ABC):
         """
 
     @abstractmethod
-    async def take_image_back(self, desktop_id: str, ref: str) -> None:
+    async def take_image_back(self, desktop_id: str, ref: str) -> str:
         """End the machine, and give it its former disk and image back.
 
         A machine that has no former disk is left alone.
+
+        Returns:
+            Id of the golden image that it has now.
 
         Raises:
             NotYet: It is decided, and not done yet.

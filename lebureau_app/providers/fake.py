@@ -231,10 +231,12 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens, Upgrade):
             raise ProviderError("A running machine keeps its former disk.", hint="Stop it first.")
         machine.former = None
 
-    async def take_image_back(self, desktop_id: str, ref: str) -> None:
+    async def take_image_back(self, desktop_id: str, ref: str) -> str:
         """Let the machine be what it was before."""
         await self._begin("take_image_back", desktop_id)
-        self._proved(desktop_id, ref).take_image_back()
+        machine = self._proved(desktop_id, ref)
+        machine.take_image_back()
+        return machine.spec.image
 
     async def inspect(self, desktop_id: str, ref: str) -> Machine | None:
         """The simulated machine, after the time that has passed had its effect."""

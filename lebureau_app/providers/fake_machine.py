@@ -174,7 +174,7 @@ class FakeMachine:
         """Be off, and what it was before its image was changed."""
         if self.former is None:
             return
-        if self.power is Power.RUNNING:
+        if self.power is not Power.STOPPED:
             self.switch_off(Power.STOPPED, "Stopped by Le Bureau.")
         self.spec, self.contents = self.former.spec, self.former.contents
         self.former, self.carried = None, ""

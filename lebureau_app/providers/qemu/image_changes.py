@@ -43,9 +43,10 @@ class ImageChanges(Mending, Upgrade):
                 await hypervisor.end()
                 await asyncio.to_thread(upgrading.finish)
 
-    async def take_image_back(self, desktop_id: str, ref: str) -> None:
+    async def take_image_back(self, desktop_id: str, ref: str) -> str:
         """End QEMU, and put the former disk in the disk's place."""
         async with self._proved(desktop_id, ref) as (machine, _, hypervisor):
             if upgrading := Upgrading.under_way(machine):
                 upgrading.turn_back()
                 await self._end_change_of_image(upgrading, hypervisor)
+            return machine.identity().image
