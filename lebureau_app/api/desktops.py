@@ -86,9 +86,11 @@ async def get_desktop(caller: Reader, desktop_id: DesktopId) -> dict[str, Any]:
 async def change_desktop(
     caller: Writer, desktop_id: DesktopId, payload: DesktopChange
 ) -> dict[str, Any]:
-    """Rename, relabel, choose provider keys and when to hibernate; another tier while it is stopped.
+    """Rename, relabel, choose provider keys and when to hibernate; its tier or image while stopped.
 
-    With `snapshot` a snapshot is taken before the tier changes, to go back to.
+    On another `image` its home folder is carried over; software that was installed outside of it
+    has to be installed again. With `snapshot` a snapshot is taken before the tier or the image
+    changes, to go back to.
     """
     changes = Changes(**{name: getattr(payload, name) for name in payload.model_fields_set})
     return present.desktop(await desktops.change(caller, desktop_id, changes))

@@ -122,13 +122,15 @@ class DesktopChange(Payload):
     """What is to be different about a desktop; what is left out stays.
 
     Attributes:
-        snapshot: Take a snapshot before the tier changes.
+        image: Id of a ready golden image.
+        snapshot: Take a snapshot before the tier or the image changes.
         hibernate_after: Idle seconds; 0 never, null as the workspace says.
     """
 
     name: Text = ""
     labels: dict[Text, Text] = Field(default_factory=dict)
     tier: Text = ""
+    image: Text = ""
     snapshot: bool = False
     provider_keys: list[Id] | None = Field(default=None, max_length=20)
     hibernate_after: IdleSeconds | None = None

@@ -180,11 +180,11 @@ def progress(percent: Any) -> rx.Component:
     )
 
 
-def curl(method: str, path: Any, body: str = "", label: str = "Copy as curl") -> rx.Component:
+def curl(method: str, path: Any, body: Any = None, label: str = "Copy as curl") -> rx.Component:
     """Copies the curl line of an action; the API key comes from the shell's environment."""
     line = f'curl -X {method} "{{origin}}' + path + '" -H "Authorization: Bearer $LEBUREAU_API_KEY"'
-    if body:
-        line = line + f" -H 'Content-Type: application/json' -d '{body}'"
+    if body is not None:
+        line = line + " -H 'Content-Type: application/json' -d '" + body + "'"
     return copy_button(text=line, label=label)
 
 

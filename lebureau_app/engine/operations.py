@@ -34,6 +34,9 @@ POLL = 0.5
 IDLE = 1.0
 TRIES = 3
 
+CARRY_SECONDS = 1800
+"""How long a home folder may take to be carried over to another image."""
+
 _NOT_TO_BE_CANCELLED = ("destroy", "drop_snapshot")
 _NOT_TO_BE_REPEATED = (NoCapacity, DeadlineExceeded, MemoryRefused)
 
@@ -221,6 +224,7 @@ class Operations:
             "create": starting,
             "start": starting,
             "restart": starting + stopping,
+            "upgrade": starting + CARRY_SECONDS + stopping,
         }.get(kind, stopping)
 
 

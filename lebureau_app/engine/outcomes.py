@@ -6,6 +6,7 @@ from typing import Any
 
 from lebureau_app.engine.keeping import discard, fall_asleep_again
 from lebureau_app.engine.stopping import switch_off
+from lebureau_app.engine.upgrading import take_image_back
 from lebureau_app.engine.work import Work
 from lebureau_app.errors import LeBureauError, MemoryRefused, NotYet
 from lebureau_app.models import Status, lights
@@ -47,6 +48,8 @@ async def failed(work: Work, error: LeBureauError) -> dict[str, Any]:
         return said | await _go_on(work)
     if kind == "reconfigure":
         return said | _size_before(work)
+    if kind == "upgrade":
+        return said | await take_image_back(work)
     return said
 
 
@@ -63,6 +66,9 @@ async def cancelled(work: Work) -> dict[str, Any]:
         return await _go_on(work)
     elif kind == "reconfigure":
         return _size_before(work)
+    elif kind == "upgrade":
+        said = {"status_message": "The image upgrade was cancelled."}
+        return said | await take_image_back(work)
     elif kind in STARTING:
         return await _after_a_cancelled_start(work)
     return {}

@@ -16,6 +16,13 @@ from lebureau_app.engine.starting import (
     trust,
 )
 from lebureau_app.engine.stopping import note_off, resize, shut_down, switch_off, take_apart
+from lebureau_app.engine.upgrading import (
+    boot_once,
+    carry_over,
+    change_image,
+    keep_image,
+    power_off,
+)
 from lebureau_app.engine.work import Step
 
 _START = (
@@ -51,6 +58,15 @@ def plan(kind: str, stop_timeout: float) -> tuple[Step, ...]:
         "reconfigure": (
             _UNDO,
             Step("resize", "Changing its size", resize),
+        ),
+        "upgrade": (
+            _UNDO,
+            Step("change", "Putting it on the new image", change_image),
+            Step("boot", "Starting it once on the new image", boot_once),
+            Step("carry", "Carrying its home folder over to the new image", carry_over),
+            Step("shutdown", "Asking it to shut down", power_off, limit=stop_timeout),
+            _OFF,
+            Step("keep", "Letting go of its former disk", keep_image),
         ),
         "hibernate": (_PICTURE, Step("sleep", "Writing its memory to disk", hibernate)),
         "snapshot": _SNAPSHOT,

@@ -11,7 +11,7 @@ from lebureau_app.services.conversations import Ended
 async def shut_down(work: Work) -> None:
     """Ask the guest to shut down, and wait until it has."""
     await work.links.close(work.desktop.id)
-    if work.operation.params.get("force") or await _is_off(work):
+    if work.operation.params.get("force") or await is_off(work):
         return
     if work.first:
         await work.provider.stop(*work.machine)
@@ -21,7 +21,7 @@ async def shut_down(work: Work) -> None:
 async def switch_off(work: Work) -> None:
     """Make sure that the machine is off, if need be by pulling the plug."""
     await work.links.close(work.desktop.id)
-    if not await _is_off(work):
+    if not await is_off(work):
         await work.provider.stop(*work.machine, force=True)
         raise NotYet("Waiting for the machine to be off.")
 
@@ -52,8 +52,8 @@ async def note_off(work: Work) -> None:
 
 async def resize(work: Work) -> None:
     """Give the stopped machine the caps of its tier."""
-    size = work.operation.params.get("size", {})
-    desktop = await desktop_state.note(work.desktop.id, **size)
+    wanted = work.operation.params.get("wanted", {})
+    desktop = await desktop_state.note(work.desktop.id, **wanted)
     if desktop and desktop.ref:
         await work.provider.resize(
             *work.machine, vcpus=desktop.vcpus, memory=desktop.memory, disk=desktop.disk
@@ -74,6 +74,12 @@ async def take_apart(work: Work) -> None:
     await snapshot_state.forget_picture(work.desktop.id)
 
 
+async def is_off(work: Work) -> bool:
+    """Whether the machine is off, or has failed since the step began to be carried out."""
+    gone = (None, Power.STOPPED, Power.HIBERNATED)
+    return await work.power() in (gone if work.first else (*gone, Power.FAILED))
+
+
 async def _drop_snapshots(work: Work, provider: Snapshots) -> None:
     """Drop all but what a fork may still be born of; housekeeping drops that when it is used up."""
     for snapshot in await snapshot_state.of_desktop(work.desktop.id):
@@ -86,8 +92,3 @@ async def _ref_of_the_unrecorded(work: Work) -> str | None:
     """The identity of a machine that was made right before the server died."""
     machines = await work.provider.inspect_all()
     return next((each.ref for each in machines if each.desktop_id == work.desktop.id), None)
-
-
-async def _is_off(work: Work) -> bool:
-    gone = (None, Power.STOPPED, Power.HIBERNATED)
-    return await work.power() in (gone if work.first else (*gone, Power.FAILED))

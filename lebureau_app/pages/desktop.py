@@ -12,10 +12,12 @@ from lebureau_app.components.retier_dialog import retier_dialog
 from lebureau_app.components.shell import shell
 from lebureau_app.components.streams import chat, opened, screen, terminal, workbench
 from lebureau_app.components.timeline import timeline
+from lebureau_app.components.upgrade_dialog import upgrade_dialog
 from lebureau_app.state.desktop import DesktopState
 from lebureau_app.state.fork import ForkState
 from lebureau_app.state.retier import RetierState
 from lebureau_app.state.timeline import TimelineState
+from lebureau_app.state.upgrade import UpgradeState
 
 _DESKTOP = DesktopState.desktop
 
@@ -39,6 +41,7 @@ def page() -> rx.Component:
                 _destroy_dialog(),
                 fork_dialog(),
                 retier_dialog(),
+                upgrade_dialog(),
             ),
             parts.empty(
                 "There is no such desktop.",
@@ -154,6 +157,11 @@ def _more() -> rx.Component:
                 rx.cond(_DESKTOP.can_retier, "Change the tier …", "Change the tier: stop it first"),
                 on_select=RetierState.ask_to_retier(True),
                 disabled=negated(_DESKTOP.can_retier),
+            ),
+            rx.dropdown_menu.item(
+                "Upgrade the image …",
+                on_select=UpgradeState.ask_to_upgrade(True),
+                disabled=negated(_DESKTOP.can_upgrade),
             ),
             rx.dropdown_menu.item(
                 "Cancel what is being done",

@@ -283,6 +283,55 @@ class Provider(ABC):
         """The end of the machine's own log (console, hypervisor), for a person."""
 
 
+class Upgrade(ABC):
+    """Ability: a machine goes over to another golden image, and carries over what is its own.
+
+    Between `change_image` and `keep_image` or `take_image_back` the guest finds its former disk
+    beside the new one; what becomes of it, it tells in `CARRIED`. Meanwhile the machine is started,
+    stopped and destroyed like any other, and refuses to be resized, hibernated, kept or restored.
+    """
+
+    @abstractmethod
+    async def change_image(self, desktop_id: str, ref: str, image: str) -> None:
+        """Put the machine, which must be off, on a fresh disk of another golden image.
+
+        A machine that has that image, or is on its way to it, is left alone.
+
+        Args:
+            desktop_id: Which machine.
+            ref: Its identity.
+            image: Id of the golden image.
+
+        Raises:
+            ProviderError: The machine runs, or has a memory to resume; or the image is not there,
+                or does not fit its disk. Nothing has changed.
+        """
+
+    @abstractmethod
+    async def keep_image(self, desktop_id: str, ref: str) -> None:
+        """Let go of the former disk of the machine, which must be off. There is no way back then.
+
+        A machine that has no former disk is left alone.
+        """
+
+    @abstractmethod
+    async def take_image_back(self, desktop_id: str, ref: str) -> str:
+        """End the machine, and give it its former disk and image back.
+
+        A machine that has no former disk is left alone.
+
+        Returns:
+            Id of the golden image that it has now.
+
+        Raises:
+            NotYet: It is decided, and not done yet.
+        """
+
+
+CARRIED = "/var/lib/lebureau/carried"
+"""Where a guest tells how carrying over went: `ok`, or in a sentence why it failed."""
+
+
 class Egress(ABC):
     """Ability: the guest's one way out ends at a Unix socket on this machine."""
 

@@ -18,6 +18,7 @@ from lebureau_app.errors import (
     UnknownMachine,
 )
 from lebureau_app.providers.base import (
+    CARRIED,
     Capacity,
     Endpoint,
     Fork,
@@ -33,6 +34,7 @@ from lebureau_app.providers.base import (
     Provider,
     Storage,
     StoredSnapshot,
+    Upgrade,
 )
 from lebureau_app.providers.fake_machine import (
     OVERLAY_SIZE,
@@ -63,6 +65,7 @@ class FakeBehaviour:
         full: There is no room for any machine, snapshot or memory.
         golden: New machines find a golden machine to resume, whatever their image and size.
         resume_fails: No memory can be resumed.
+        carried: What guests tell that carry over what is theirs; empty: they never come to an end.
     """
 
     delay: float = 0.0
@@ -75,9 +78,10 @@ class FakeBehaviour:
     full: bool = False
     golden: bool = False
     resume_fails: bool = False
+    carried: str = "ok"
 
 
-class FakeProvider(Provider, Hibernate, Fork, Goldens):
+class FakeProvider(Provider, Hibernate, Fork, Goldens, Upgrade):
     """Machines that exist only in memory.
 
     Args:
@@ -164,6 +168,8 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
             machine.switch_on(self._clock(), note="The golden machine could not be resumed.")
         else:
             raise MemoryRefused
+        if machine.former:
+            machine.carry_over(behaviour.carried)
         if behaviour.forgets:
             self.forget(desktop_id)
 
@@ -203,15 +209,34 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         """Set the caps of a stopped machine."""
         await self._begin("resize", desktop_id)
         machine = self._proved(desktop_id, ref)
-        if machine.power is Power.RUNNING:
-            raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
-        if machine.pending is not None:
-            raise ProviderError(
-                "A machine whose memory waits to be resumed cannot be resized.",
-                hint="Start the desktop, then stop it.",
-            )
+        _require_changeable(machine, "resized")
         larger = max(disk, machine.spec.disk)
         machine.spec = replace(machine.spec, vcpus=vcpus, memory=memory, disk=larger)
+
+    async def change_image(self, desktop_id: str, ref: str, image: str) -> None:
+        """Let the machine be as empty as its new image, and keep what was in it."""
+        behaviour = await self._begin("change_image", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if machine.spec.image != image:
+            _require_changeable(machine, "put on another image")
+            if behaviour.full:
+                raise NoCapacity("The simulated host has no room for another disk.")
+            machine.change_image(image)
+
+    async def keep_image(self, desktop_id: str, ref: str) -> None:
+        """Forget what was in the machine before."""
+        await self._begin("keep_image", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        if machine.former and machine.power is Power.RUNNING:
+            raise ProviderError("A running machine keeps its former disk.", hint="Stop it first.")
+        machine.former = None
+
+    async def take_image_back(self, desktop_id: str, ref: str) -> str:
+        """Let the machine be what it was before."""
+        await self._begin("take_image_back", desktop_id)
+        machine = self._proved(desktop_id, ref)
+        machine.take_image_back()
+        return machine.spec.image
 
     async def inspect(self, desktop_id: str, ref: str) -> Machine | None:
         """The simulated machine, after the time that has passed had its effect."""
@@ -237,7 +262,8 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         """What a test put there, or the guest's SSH host key."""
         await self._begin("read_guest_file", desktop_id)
         machine = self._proved(desktop_id, ref)
-        files = {HOST_KEY_PATH: f"{machine.host_key}\n".encode(), **self._files}
+        told = {CARRIED: f"{machine.carried}\n".encode()} if machine.carried else {}
+        files = {HOST_KEY_PATH: f"{machine.host_key}\n".encode(), **told, **self._files}
         if machine.power is not Power.RUNNING or path not in files:
             raise NotYet(f"The desktop does not have {path} yet.")
         return files[path]
@@ -269,6 +295,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
                 "A machine that does not run has no memory to keep.", hint="Start it first."
             )
         _require_identity(machine)
+        _require_no_upgrade(machine)
         if behaviour.full:
             raise NoCapacity("The simulated host has no room for the memory of this desktop.")
         machine.hibernate()
@@ -278,6 +305,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         behaviour = await self._begin("take_snapshot", desktop_id)
         machine = self._proved(desktop_id, ref)
         if snapshot_id not in self.snapshots:
+            _require_no_upgrade(machine)
             _require_identity(machine)
             _require_no_clone(machine)
             if behaviour.full:
@@ -291,6 +319,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens):
         machine = self._proved(desktop_id, ref)
         if machine.power is Power.RUNNING:
             raise ProviderError("A running machine cannot be restored.", hint="Stop it first.")
+        _require_no_upgrade(machine)
         snapshot = self._own_snapshot(snapshot_id, desktop_id)
         machine.spec = replace(snapshot.spec, name=machine.spec.name)
         machine.be_born_of(snapshot, Origin.SNAPSHOT)
@@ -436,6 +465,27 @@ def _require_identity(machine: FakeMachine) -> None:
     if machine.birth is not None and machine.power is Power.RUNNING:
         raise ProviderError(
             "This desktop has not got its identity yet.", hint="Wait until it is ready."
+        )
+
+
+def _require_changeable(machine: FakeMachine, what: str) -> None:
+    """Refuse to change a machine that is not off, or has a memory to resume."""
+    if machine.power is Power.RUNNING:
+        raise ProviderError(f"A running machine cannot be {what}.", hint="Stop it first.")
+    _require_no_upgrade(machine)
+    if machine.pending is not None:
+        raise ProviderError(
+            f"A machine whose memory waits to be resumed cannot be {what}.",
+            hint="Start the desktop, then stop it.",
+        )
+
+
+def _require_no_upgrade(machine: FakeMachine) -> None:
+    """Refuse what would lose the former disk of a machine, or keep it with another disk."""
+    if machine.former:
+        raise ProviderError(
+            "The image of this desktop is being upgraded.",
+            hint="Wait until that is done, or cancel it.",
         )
 
 

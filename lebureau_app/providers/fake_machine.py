@@ -55,6 +55,8 @@ class FakeMachine:
         contents: What a test may write into it and find again.
         pending: What the next start begins from, if not from a boot.
         birth: What it is made of again at every start until it is settled.
+        former: What it was before its image was changed, until it has carried over what is its own.
+        carried: What its guest tells of that.
         boot_id: The kernel's boot id, as the guest has it; so are `machine_id` and `host_key`.
     """
 
@@ -69,6 +71,8 @@ class FakeMachine:
     settled: bool = True
     pending: Origin | None = None
     birth: FakeSnapshot | None = None
+    former: FakeSnapshot | None = None
+    carried: str = ""
     since: float = 0.0
     stopping_since: float | None = None
     boot_id: str = field(default_factory=lambda: str(uuid4()))
@@ -148,6 +152,32 @@ class FakeMachine:
             self.pending, self.birth = origin, birth
         else:
             self.pending = self.birth = None
+
+    def change_image(self, image: str) -> None:
+        """Be as empty as another image, beside what it was."""
+        self.former = self.snapshot()
+        self.spec = replace(self.spec, image=image)
+        self.contents, self.carried = Contents(), ""
+
+    def carry_over(self, told: str) -> None:
+        """Take over what it was.
+
+        Args:
+            told: What the guest tells of it; it succeeds with `ok`.
+        """
+        assert self.former is not None
+        self.carried = told
+        if told == "ok":
+            self.contents = self.former.contents
+
+    def take_image_back(self) -> None:
+        """Be off, and what it was before its image was changed."""
+        if self.former is None:
+            return
+        if self.power is not Power.STOPPED:
+            self.switch_off(Power.STOPPED, "Stopped by Le Bureau.")
+        self.spec, self.contents = self.former.spec, self.former.contents
+        self.former, self.carried = None, ""
 
     def run(self, command: Sequence[str], stdin: bytes) -> GuestAnswer:
         """What the guest answers to a command: it takes an identity, and knows no other."""

@@ -13,7 +13,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from lebureau_app import db
 from lebureau_app.errors import DesktopNotFound
 from lebureau_app.guest.device import Device
-from lebureau_app.models import Desktop, Light, ProviderKey, Status, lights, utc_now
+from lebureau_app.models import (
+    Desktop,
+    Light,
+    Operation,
+    ProviderKey,
+    Snapshot,
+    Status,
+    lights,
+    utc_now,
+)
 from lebureau_app.providers.base import MachineSpec
 from lebureau_app.services import events, present, vault
 from lebureau_app.services.access import Caller, visible
@@ -63,10 +72,15 @@ async def tiers_in_use() -> set[str]:
 
 
 async def images_in_use() -> set[str]:
-    """The images that living desktops are built on."""
+    """The images that living desktops, and what is kept of them, are built on."""
     async with db.reading() as session:
         query = select(Desktop.image).where(Desktop.status != Status.DESTROYED)
-        return {image for image in await session.exec(query) if image}
+        used = {*await session.exec(query), *await session.exec(select(Snapshot.image))}
+        upgrades = select(Operation.params).where(
+            Operation.kind == "upgrade", col(Operation.ended_at).is_(None)
+        )
+        used |= {params["before"]["image"] for params in await session.exec(upgrades)}
+        return used - {""}
 
 
 async def provider_keys_of(desktop: Desktop) -> list[ProviderKey]:

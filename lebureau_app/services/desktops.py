@@ -30,7 +30,7 @@ from lebureau_app.models import (
     Workspace,
     utc_now,
 )
-from lebureau_app.providers.base import Hibernate
+from lebureau_app.providers.base import Hibernate, Upgrade
 from lebureau_app.services import (
     desktop_state,
     hosts,
@@ -82,13 +82,15 @@ class Changes:
     """What a caller wants to be different; UNSET leaves a thing as it is.
 
     Attributes:
-        snapshot: Take a snapshot before the tier changes, to go back to.
+        image: Id of the golden image that it shall be on.
+        snapshot: Take a snapshot before the tier or the image changes, to go back to.
         hibernate_after: Idle seconds; 0 never, None as the workspace says.
     """
 
     name: str = UNSET
     labels: Mapping[str, str] = UNSET
     tier: str = UNSET
+    image: str = UNSET
     snapshot: bool = False
     provider_keys: list[str] | None = UNSET
     hibernate_after: int | None = UNSET
@@ -224,17 +226,21 @@ async def create(caller: Caller, new: NewDesktop) -> Desktop:
 
 
 async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
-    """Rename, relabel, choose provider keys, when to hibernate, and while stopped, another tier.
+    """Rename, relabel, choose provider keys, when to hibernate; while stopped, its tier or image.
+
+    Of a desktop on another image only the home folder is carried over.
 
     Raises:
         Invalid: A value is wrong; `fields` says which.
         NameTaken: A living desktop of the workspace has that name.
-        Conflict: The tier of a desktop that is not stopped.
+        Conflict: The tier or the image of a desktop that is not stopped, or has never run.
         TooManySnapshots: There is no room for the snapshot before it.
     """
     caller.need_scope("write")
     tier = None if changes.tier is UNSET else tiers.tier(changes.tier)
-    if tier and changes.snapshot:
+    if changes.image is not UNSET:
+        _check_image(changes.image, changes.tier)
+    if changes.snapshot and (tier or changes.image is not UNSET):
         await snapshots.refuse_without_room(await snapshots.read_original(caller, desktop_id))
     try:
         async with intents.changing(caller, desktop_id) as (session, desktop):
@@ -253,6 +259,8 @@ async def change(caller: Caller, desktop_id: str, changes: Changes) -> Desktop:
                 await _follow_rule(session, desktop)
             if tier and tier.id != desktop.tier:
                 await _retier(session, desktop, tier, caller, snapshot=changes.snapshot)
+            if changes.image not in (UNSET, desktop.image):
+                await _upgrade(session, desktop, changes.image, caller, snapshot=changes.snapshot)
             intents.updated(session, desktop)
             await session.flush()
     except IntegrityError as error:
@@ -409,27 +417,73 @@ async def cancel(caller: Caller, desktop_id: str) -> Desktop:
 async def _retier(
     session: AsyncSession, desktop: Desktop, tier: Tier, caller: Caller, *, snapshot: bool
 ) -> None:
-    if desktop.status != Status.STOPPED or desktop.task:
-        raise Conflict(
-            "The tier can be changed only while the desktop is stopped.",
-            hint="Stop it, change the tier, start it again.",
-        )
+    _must_be_stopped(desktop, "tier")
     if tier.disk < desktop.disk:
         raise Invalid(
             "A disk cannot shrink.",
             fields={"tier": f"{tier.name} has a smaller disk than this desktop already has."},
         )
     size = {"tier": tier.id, "vcpus": tier.vcpus, "memory": tier.memory, "disk": tier.disk}
-    params = {"size": size, "before": {column: getattr(desktop, column) for column in size}}
-    if snapshot and desktop.ref:
-        note = f"Before changing the tier to {tier.name}"
+    note = f"Before changing the tier to {tier.name}" if snapshot and desktop.ref else ""
+    await _reconfigure(session, desktop, "reconfigure", size, caller, note)
+
+
+async def _upgrade(
+    session: AsyncSession, desktop: Desktop, image: str, caller: Caller, *, snapshot: bool
+) -> None:
+    hosts.need(Upgrade, "be put on another image")
+    _must_be_stopped(desktop, "image")
+    if not desktop.ref:
+        raise Conflict(
+            "This desktop has never run: there is nothing to carry over to another image.",
+            hint="Start it and stop it first.",
+        )
+    note = f"Before changing the image to {image}" if snapshot else ""
+    await _reconfigure(session, desktop, "upgrade", {"image": image}, caller, note)
+
+
+def _must_be_stopped(desktop: Desktop, what: str) -> None:
+    if desktop.status == Status.STOPPED and not desktop.task:
+        return
+    asleep = desktop.status == Status.HIBERNATED
+    raise Conflict(
+        f"The {what} can be changed only while the desktop is stopped.",
+        hint=f"{'Wake it first, then stop' if asleep else 'Stop'} it, change the {what}, "
+        "start it again.",
+    )
+
+
+async def _reconfigure(
+    session: AsyncSession,
+    desktop: Desktop,
+    kind: str,
+    wanted: dict[str, Any],
+    caller: Caller,
+    note: str,
+) -> None:
+    """Have a stopped desktop become what is wanted.
+
+    Args:
+        session: The open transaction.
+        desktop: As it is.
+        kind: One of `operations.TASKS`.
+        wanted: Columns and what they become.
+        caller: Who wants it.
+        note: What the snapshot is called that undoes it; empty for none.
+
+    Raises:
+        TooManySnapshots: There is no room for that.
+    """
+    before = {column: getattr(desktop, column) for column in wanted}
+    params: dict[str, Any] = {"wanted": wanted, "before": before}
+    if note:
         undo = await snapshots.keep_automatically(session, desktop, note, caller)
         if undo is None:
             raise TooManySnapshots
         params["undo"] = undo.id
-    for column, value in size.items():
+    for column, value in wanted.items():
         setattr(desktop, column, value)
-    intents.enqueue(session, desktop, "reconfigure", caller.email, params, first=False)
+    intents.enqueue(session, desktop, kind, caller.email, params, first=False)
 
 
 async def _follow_rule(session: AsyncSession, desktop: Desktop) -> None:
@@ -450,7 +504,17 @@ def _check_values(new: NewDesktop) -> None:
             "That provider is not set up here.",
             fields={"provider": f"This server runs `{hosts.provider().name}`."},
         )
-    if new.image is not None and new.image not in {image.id for image in images.ready()}:
+    if new.image is not None:
+        _check_image(new.image)
+
+
+def _check_image(image: str, tier: str = UNSET) -> None:
+    if tier is not UNSET:
+        raise Invalid(
+            "Tier and image change one after the other.",
+            fields={"image": "Leave it out, and ask for it when the tier has changed."},
+        )
+    if image not in {each.id for each in images.ready()}:
         raise Invalid(
             "There is no such image.", fields={"image": "GET /api/images lists what there is."}
         )

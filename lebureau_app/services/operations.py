@@ -38,6 +38,7 @@ TASKS: dict[str, Task | None] = {
     "restart": Task.RESTARTING,
     "destroy": Task.DESTROYING,
     "reconfigure": Task.RECONFIGURING,
+    "upgrade": Task.RECONFIGURING,
     "hibernate": Task.HIBERNATING,
     "snapshot": Task.SNAPSHOTTING,
     "restore": Task.RESTORING,

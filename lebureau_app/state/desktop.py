@@ -6,7 +6,7 @@ import reflex as rx
 
 from lebureau_app.errors import DesktopNotFound
 from lebureau_app.models import Desktop
-from lebureau_app.services import desktops, present, snapshots, workspaces
+from lebureau_app.services import desktops, images, present, snapshots, workspaces
 from lebureau_app.state import hibernation_views, parents, snapshot_views, views
 from lebureau_app.state.app import AppState
 from lebureau_app.state.hibernation_views import HibernationView
@@ -24,6 +24,7 @@ class DesktopState(AppState):
     hibernation: HibernationView = HibernationView()
     snapshots: list[SnapshotView] = []
     doing_since: str = ""
+    newest_image: str = ""
     slow_road_seen: bool = False
     found: bool = True
     control: bool = False
@@ -143,6 +144,9 @@ class DesktopState(AppState):
         names = await parents.names(self.caller, [row])
         workspace = await workspaces.get(self.caller, row.workspace_id)
         kept = await snapshots.list_snapshots(self.caller, row.id)
-        self.desktop = views.desktop(shown, names.get(row.parent_id or "", ""))
+        self.newest_image = await images.newest() or ""
+        self.desktop = views.desktop(
+            shown, names.get(row.parent_id or "", ""), newest_image=self.newest_image
+        )
         self.hibernation = hibernation_views.hibernation(shown, workspace.hibernate_after)
         self.snapshots = [snapshot_views.snapshot(present.snapshot(each)) for each in kept.rows]

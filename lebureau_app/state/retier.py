@@ -2,19 +2,19 @@
 
 import reflex as rx
 
-from lebureau_app.services import desktops, hosts, present, snapshots, tiers
+from lebureau_app.services import desktops, hosts, present, tiers
+from lebureau_app.services.desktops import Changes
 from lebureau_app.state import views
-from lebureau_app.state.desktop import DesktopState
+from lebureau_app.state.reconfigure import ReconfigureState
 from lebureau_app.state.views import TierView
 
 
-class RetierState(DesktopState):
-    """What tier somebody wants, and whether the way back is kept."""
+class RetierState(ReconfigureState):
+    """What tier somebody wants."""
 
     retiering: bool = False
     offered: list[TierView] = []
     wanted: str = ""
-    snapshot_first: bool = True
 
     @rx.event
     async def ask_to_retier(self, asking: bool):
@@ -31,26 +31,13 @@ class RetierState(DesktopState):
         self.wanted = tier
 
     @rx.event
-    def choose_snapshot(self, first: bool):
-        """Choose whether a snapshot is taken first."""
-        self.snapshot_first = first
-
-    @rx.event
     async def retier(self):
         """Change the tier; with a snapshot taken first, it can be undone."""
         with self.in_place():
-            changes = desktops.Changes(tier=self.wanted, snapshot=self.snapshot_first)
-            await desktops.change(self.caller, self.desktop.id, changes)
+            changes = Changes(tier=self.wanted, snapshot=self.snapshot_first)
+            told = f"{self.desktop.name} becomes {self.wanted.capitalize()}."
+            await self._reconfigure(changes, told)
             self.retiering = False
-            newest = (await snapshots.list_snapshots(self.caller, self.desktop.id, limit=1)).rows
-            undo = newest[0].id if self.snapshot_first and newest else ""
-            self.say(
-                f"{self.desktop.name} becomes {self.wanted.capitalize()}.",
-                self.desktop.id,
-                "restore" if undo else "",
-                undo,
-            )
-            await self._read()
 
     async def _offers(self) -> list[TierView]:
         row = await desktops.get(self.caller, self.desktop.id)

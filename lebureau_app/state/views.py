@@ -78,6 +78,7 @@ class DesktopView:
         kept: There may be a last picture of its screen, though there is no screen now.
         waking: It is getting up, by a boot or by a resume.
         slow_road: Why it was booted and not resumed; empty if it was not.
+        can_upgrade: It is stopped, and there is a newer image.
         refused: Why its memory cannot be resumed; empty if it can.
         parent: The name of the desktop that it is a fork of; empty if it is none.
         stored: What it occupies on disk, in words.
@@ -114,6 +115,7 @@ class DesktopView:
     can_hibernate: bool = False
     can_snapshot: bool = False
     can_retier: bool = False
+    can_upgrade: bool = False
     slow_road: str = ""
     refused: str = ""
     parent_id: str = ""
@@ -152,12 +154,13 @@ class StepView:
     action: str = ""
 
 
-def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
+def desktop(shown: dict[str, Any], parent: str = "", newest_image: str = "") -> DesktopView:
     """A desktop of api.md as pages show it.
 
     Args:
         shown: The desktop.
         parent: The name of the desktop that it is a fork of, where that is known.
+        newest_image: The image that new desktops get, where that matters.
     """
     task, status = shown["task"], shown["status"]
     running = status == "running"
@@ -199,6 +202,7 @@ def desktop(shown: dict[str, Any], parent: str = "") -> DesktopView:
         can_hibernate=idle and running,
         can_snapshot=idle and status in ("running", "stopped", "hibernated"),
         can_retier=idle and status == "stopped",
+        can_upgrade=idle and status == "stopped" and newest_image not in ("", shown["image"]),
         slow_road=(shown["originNote"] or "") if running else "",
         refused=refused(shown),
         parent_id=shown["parentId"] or "",

@@ -120,6 +120,28 @@ async def test_patch_changes_what_is_named_and_nothing_else(as_, desktop):
     assert retier.status_code == 409
 
 
+async def test_another_image_over_rest(as_, people):
+    old = await make_desktop(people.workspace_id, image="older", status="stopped")
+    path, body = f"/api/desktops/{old.id}", {"image": "fake", "snapshot": True}
+    for who, status in (("nobody", 401), ("stranger", 404), ("viewer", 403)):
+        assert (await as_(who).patch(path, json=body)).status_code == status
+    client = as_("operator")
+    for wrong in ({"image": "unknown"}, {"image": "fake", "tier": "pro"}, {"image": None}):
+        answer = await client.patch(path, json=wrong)
+        assert (answer.status_code, answer.json()["error"]["fields"].keys()) == (422, {"image"})
+    for status in ("running", "hibernated"):
+        await set_desktop(old.id, status=status)
+        answer = await client.patch(path, json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    await set_desktop(old.id, status="stopped")
+    upgraded = await client.patch(path, json=body)
+    assert upgraded.status_code == 200
+    assert (upgraded.json()["image"], upgraded.json()["task"]) == ("fake", "snapshotting")
+    assert (await client.patch(path, json=body)).status_code == 200
+    kinds = [each["kind"] for each in (await client.get(f"{path}/operations")).json()["items"]]
+    assert kinds == ["upgrade", "snapshot"]
+
+
 async def test_exec_and_screenshot_reach_the_desktop(as_, desktop, living):
     path = f"/api/desktops/{desktop.id}"
     done = await as_("owner").post(f"{path}/exec", json={"command": "uptime", "timeout": 5})

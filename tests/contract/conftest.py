@@ -9,16 +9,17 @@ import pytest
 
 from lebureau_app.settings import Settings
 from tests.contract.labs import FakeLab, Lab, QemuLab
-from tests.support.tiny_guest import NOTEBOOK, make_image
+from tests.support.tiny_guest import IMAGE, NEWER_IMAGE, NOTEBOOK, make_image
 
 
 @pytest.fixture(scope="module")
 def tiny_home() -> Iterator[Path]:
-    """A home with the tiny guest's image, and a path short enough for sockets."""
+    """A home with two images of the tiny guest, and a path short enough for sockets."""
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("QEMU is not installed")
     with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", code=NOTEBOOK)
+        for image in (IMAGE, NEWER_IMAGE):
+            make_image(Path(folder) / "images", image, NOTEBOOK)
         yield Path(folder)
 
 

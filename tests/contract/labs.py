@@ -104,6 +104,10 @@ class Lab(ABC):
         """Bytes of disk that the machine's guest sees."""
 
     @abstractmethod
+    def image(self) -> str:
+        """Id of the golden image that the machine is made of."""
+
+    @abstractmethod
     def fill_disk(self) -> None:
         """Let the host's disk be full from now on."""
 
@@ -144,6 +148,9 @@ class FakeLab(Lab):
 
     def disk_size(self) -> int:
         return self.fake.machines[DESKTOP].spec.disk
+
+    def image(self) -> str:
+        return self.fake.machines[DESKTOP].spec.image
 
     def fill_disk(self) -> None:
         self.fake.behaviour = replace(self.fake.behaviour, full=True)
@@ -208,6 +215,9 @@ class QemuLab(Lab):
         disk = self.settings.desktops_dir / DESKTOP / "disk.qcow2"
         told = subprocess.check_output(["qemu-img", "info", "-U", "--output=json", disk])
         return json.loads(told)["virtual-size"]
+
+    def image(self) -> str:
+        return MachineFolder(self.settings, DESKTOP).identity().image
 
     def fill_disk(self) -> None:
         self._monkeypatch.setattr(memory, "MARGIN", 1 << 60)

@@ -195,7 +195,7 @@ def test_a_new_tier_can_be_undone(owner: Page, client: Client, desktop: dict[str
     owner.goto(f"/desktop/{desktop['id']}")
     owner.click("#more")
     owner.get_by_role("menuitem", name="Change the tier").click()
-    expect(owner.locator("#snapshot-first")).to_be_checked()
+    expect(owner.locator("#retier-snapshot-first")).to_be_checked()
     owner.locator("[data-tier=pro]").click()
     owner.click("#retier-confirm")
     expect(owner.get_by_role("button", name="Undo")).to_be_visible()

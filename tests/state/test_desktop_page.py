@@ -1,5 +1,7 @@
 """What the desktop page does with snapshots, forks, hibernation and tiers."""
 
+from typing import Any
+
 import pytest
 
 from lebureau_app.models import Desktop, Operation, SnapshotKind, Status, Task
@@ -11,6 +13,7 @@ from lebureau_app.state.fork import ForkState
 from lebureau_app.state.retier import RetierState
 from lebureau_app.state.settings import SettingsState
 from lebureau_app.state.timeline import TimelineState
+from lebureau_app.state.upgrade import UpgradeState
 from tests.conftest import People, make_desktop, make_snapshot, set_desktop
 from tests.state.test_page_states import Page, fire, page_of
 
@@ -190,6 +193,43 @@ async def test_a_disk_that_would_shrink_is_not_offered(people: People):
     await fire(page, "ask_to_retier", True)
     free = next(tier for tier in page.offered if tier.id == "free")
     assert (free.available, free.reason) == (False, "Its disk cannot shrink.")
+
+
+@pytest.mark.parametrize(
+    ("first", "journalled"), [(True, ["snapshot", "upgrade"]), (False, ["upgrade"])]
+)
+async def test_a_newer_image_is_offered_with_the_way_back(
+    people: People, first: bool, journalled: list[str]
+):
+    old = await make_desktop(people.workspace_id, "old", image="old", status=Status.STOPPED)
+    page = await opened(UpgradeState, people, old)
+    assert page.desktop.can_upgrade
+    await fire(page, "ask_to_upgrade", True)
+    assert (page.upgrading, page.snapshot_first) == (True, True)
+    await fire(page, "choose_snapshot", first)
+    await fire(page, "upgrade")
+    assert not page.upgrading
+    assert await kinds(people, old) == journalled
+    kept = (await snapshots.list_snapshots(people["owner"], old.id)).rows
+    undo = ("restore", kept[0].id) if first else ("", "")
+    assert (page.notice.undo, page.notice.snapshot_id) == undo
+    assert (await desktops.get(people["owner"], old.id)).image == page.newest_image
+
+
+async def test_an_upgrade_that_is_refused_leaves_the_dialog_open(people: People):
+    old = await make_desktop(people.workspace_id, "old", image="old", status=Status.STOPPED)
+    page = await opened(UpgradeState, people, old, "viewer")
+    await fire(page, "ask_to_upgrade", True)
+    await fire(page, "upgrade")
+    assert page.upgrading
+    assert "role" in page.problem.message
+
+
+@pytest.mark.parametrize("spoilt", [{"image": "fake"}, {"status": Status.RUNNING}])
+async def test_no_upgrade_is_offered_where_there_is_none(people: People, spoilt: dict[str, Any]):
+    like = {"image": "old", "status": Status.STOPPED} | spoilt
+    page = await opened(UpgradeState, people, await make_desktop(people.workspace_id, **like))
+    assert not page.desktop.can_upgrade
 
 
 @pytest.mark.parametrize(("form", "seconds"), [({"minutes": "45"}, 2700), ({"minutes": "0"}, 0)])

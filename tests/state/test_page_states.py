@@ -26,7 +26,8 @@ async def page_of(kind: type[Page], caller: Caller) -> Page:
 
 async def fire(page: AppState, name: str, *arguments: Any) -> Any:
     """Carry an event out as Reflex does, without a browser."""
-    handler = type(page).event_handlers.get(name) or AppState.event_handlers[name]
+    kinds = (kind for kind in type(page).mro() if issubclass(kind, AppState))
+    handler = next(kind.event_handlers[name] for kind in kinds if name in kind.event_handlers)
     outcome = handler.fn(page, *arguments)  # pyright: ignore[reportCallIssue]
     if hasattr(outcome, "__await__"):
         return await outcome

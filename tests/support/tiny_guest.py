@@ -12,6 +12,7 @@ from pathlib import Path
 from image.recipe import PROFILES, image_id
 
 IMAGE = "tiny"
+NEWER_IMAGE = "tiny-newer"
 
 PANICKING = bytes.fromhex("ba0505b001eef4ebfd")
 """Reports a kernel panic to the pvpanic device (port 0x505) and sleeps."""

@@ -78,6 +78,7 @@ def compose(
         *_channels(machine, monitor_fd),
         *_credential("lebureau.authorized_key", identity.authorized_key),
         *_credential("lebureau.hostname", identity.name),
+        *_former_disk(machine),
     ]
 
 
@@ -112,6 +113,18 @@ def _disk(machine: MachineFolder) -> list[str]:
         *("-drive", f"{drive},cache=writeback,discard=unmap,detect-zeroes=unmap"),
         *("-device", "virtio-blk-pci,drive=disk"),
     ]
+
+
+def _former_disk(machine: MachineFolder) -> list[str]:
+    """The disk of before an image upgrade, which the guest knows by its serial number.
+
+    What the guest writes to it, such as the replay of its journal, goes to a file that QEMU throws
+    away. It comes last: the guest's root file system is on its first disk.
+    """
+    if not machine.former_disk.exists():
+        return []
+    drive = f"if=none,id=former,format=qcow2,file={_safe(machine.former_disk)},snapshot=on"
+    return ["-drive", drive, "-device", "virtio-blk-pci,drive=former,serial=lebureau-old"]
 
 
 def _network(machine: MachineFolder, boot: Boot, socat: str) -> list[str]:

@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 class Keeping(Mending, Hibernate, Fork):
     """The abilities of a provider that keeps memories and disks; the rest of it is another class."""
 
-    _chains: asyncio.Lock
-    """Held by whoever puts a disk on a snapshot's, or removes a snapshot's."""
     _saving: asyncio.Lock
     """Held by whoever writes a memory: one at a time, so that the room for it is still there."""
 
@@ -58,6 +56,7 @@ class Keeping(Mending, Hibernate, Fork):
                     hint="Start it first.",
                 )
             _require_identity(machine)
+            self._require_no_upgrade(machine)
             async with self._saving:
                 most = self._most(identity)
                 memory.require_room(machine.path, most, "The memory of this desktop")
@@ -73,6 +72,7 @@ class Keeping(Mending, Hibernate, Fork):
         async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
             seen = await self._whole(machine, hypervisor)
             if snapshot.record() is None:
+                self._require_no_upgrade(machine)
                 handover = Handover(machine, snapshot, seen.power is Power.RUNNING, host_boot())
                 if handover.live:
                     _require_identity(machine)
@@ -89,6 +89,7 @@ class Keeping(Mending, Hibernate, Fork):
         async with self._proved(desktop_id, ref) as (machine, _, hypervisor):
             if (await self._whole(machine, hypervisor)).power is Power.RUNNING:
                 raise ProviderError("A running machine cannot be restored.", hint="Stop it first.")
+            self._require_no_upgrade(machine)
             await hypervisor.end()
             async with self._chains:
                 snapshot.required(desktop_id)
@@ -120,7 +121,7 @@ class Keeping(Mending, Hibernate, Fork):
                 if disk.is_relative_to(snapshots)
                 and SnapshotFolder(self._settings, disk.parent.name).is_dropped
             ]
-            disk = sum(occupied(each) for each in (own, *left))
+            disk = sum(occupied(each) for each in (own, *left, machine.former_disk))
             return Storage(disk, occupied(machine.hibernation / "memory"))
 
     async def tidy(self) -> bool:
@@ -191,6 +192,7 @@ class Keeping(Mending, Hibernate, Fork):
             running = (await self._whole(machine, hypervisor)).power is Power.RUNNING
             if machine.pending() or ground not in layers(machine.disk):
                 return False
+            self._require_no_upgrade(machine)
             memory.require_room(machine.path, tidying.room_for(machine, ground), "A shorter chain")
             if running:
                 async with self._speaking(machine, identity) as monitor:

@@ -45,7 +45,7 @@ def checked(desktop_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What stays the same for a machine's whole life, but for its caps. Sizes in bytes.
+    """What stays the same for a machine's whole life, but for its caps and image. Sizes in bytes.
 
     Attributes:
         machine_type: QEMU's versioned machine type, kept from creation.
@@ -128,6 +128,11 @@ class MachineFolder:
     def disk(self) -> Path:
         """The overlay."""
         return self.path / "disk.qcow2"
+
+    @property
+    def former_disk(self) -> Path:
+        """The disk of before, while what is the machine's own is carried over to a new image."""
+        return self.path / "former.qcow2"
 
     @property
     def ram(self) -> Path:
@@ -255,6 +260,10 @@ class MachineFolder:
     def forget_used_hibernation(self) -> None:
         """Remove the memory that is no longer in use."""
         shutil.rmtree(self.used_hibernation, ignore_errors=True)
+
+    def forget_former_disk(self) -> None:
+        """Remove a former disk that no image upgrade needs any more."""
+        self.former_disk.unlink(missing_ok=True)
 
     def waits(self) -> bool:
         """Whether a memory, or a birth, waits for the next start."""

@@ -1,8 +1,8 @@
 """Machines of QEMU on which a server that ended has left something half done are made whole.
 
-A machine may have been halted to save its memory, or its disk may be on its way into a snapshot or
-back to one. Every verb begins by bringing that to an end, so that nobody stays paused and no disk
-has two truths.
+A machine may have been halted to save its memory, or its disk may be on its way into a snapshot,
+back to one, or to another image. Every verb begins by bringing that to an end, so that nobody stays
+paused and no disk has two truths.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from lebureau_app.providers.qemu.handover import Handover
 from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, machine_folders
 from lebureau_app.providers.qemu.restoring import Restoring
+from lebureau_app.providers.qemu.upgrading import Upgrading
 from lebureau_app.settings import Settings
 
 MEND_SECONDS = 30.0
@@ -33,6 +34,8 @@ class Mending(ABC):
     """The part of a provider that makes machines whole."""
 
     _settings: Settings
+    _chains: asyncio.Lock
+    """Held by whoever puts a disk on another one, or removes one that others may stand on."""
 
     @abstractmethod
     def _lock(self, desktop_id: str) -> asyncio.Lock: ...
@@ -67,6 +70,10 @@ class Mending(ABC):
             await self._end_handover(handover, identity)
         if restoring := Restoring.under_way(self._settings, machine):
             await restoring.carry_out()
+        if upgrading := Upgrading.under_way(machine):
+            await self._end_change_of_image(upgrading, Hypervisor(machine, identity))
+        else:
+            machine.forget_former_disk()
 
     async def _whole(self, machine: MachineFolder, hypervisor: Hypervisor) -> Machine:
         """What a machine is doing on which nothing is left half done.
@@ -90,6 +97,49 @@ class Mending(ABC):
             self._settings, machine
         ):
             raise NotYet("An interrupted snapshot of this desktop is brought to an end first.")
+        if (upgrading := Upgrading.under_way(machine)) and not upgrading.is_whole:
+            raise NotYet("An interrupted image upgrade of this desktop is brought to an end first.")
+
+    def _require_no_upgrade(self, machine: MachineFolder) -> None:
+        """Refuse what would lose the former disk of a machine, or keep it with another disk.
+
+        Raises:
+            ProviderError: An image upgrade is under way.
+        """
+        if Upgrading.under_way(machine):
+            raise ProviderError(
+                "The image of this desktop is being upgraded.",
+                hint="Wait until that is done, or cancel it.",
+            )
+
+    async def _end_change_of_image(self, upgrading: Upgrading, hypervisor: Hypervisor) -> None:
+        """Bring a change of image to an end, forwards or backwards, with the machine off."""
+        if upgrading.is_whole:
+            return
+        await hypervisor.pull_the_plug()
+        async with self._chains:
+            await upgrading.bring_to_an_end(self._settings.images_dir.absolute())
+
+    async def _require_changeable(
+        self, machine: MachineFolder, hypervisor: Hypervisor, what: str
+    ) -> None:
+        """Refuse to change a machine that is not off, or is not what its disk says.
+
+        Args:
+            machine: The machine.
+            hypervisor: Its QEMU.
+            what: What it cannot be now, for a person.
+        """
+        seen = await hypervisor.observe()
+        if seen.power in (Power.RUNNING, Power.UNKNOWN):
+            raise ProviderError(f"A running machine cannot be {what}.", hint="Stop it first.")
+        self._require_whole(machine)
+        self._require_no_upgrade(machine)
+        if machine.waits():
+            raise ProviderError(
+                f"A machine whose memory waits to be resumed cannot be {what}.",
+                hint="Start the desktop, then stop it.",
+            )
 
     async def _end_hibernation(self, machine: MachineFolder, identity: Identity) -> None:
         """Let a guest go on whose memory was not written to its end."""

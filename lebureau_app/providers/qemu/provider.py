@@ -43,6 +43,7 @@ from lebureau_app.providers.qemu.golden import GoldenShelf
 from lebureau_app.providers.qemu.goldens import GoldenMachines
 from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.image import Image, load_image
+from lebureau_app.providers.qemu.image_changes import ImageChanges
 from lebureau_app.providers.qemu.keeping import Keeping
 from lebureau_app.providers.qemu.machine import (
     Identity,
@@ -66,7 +67,7 @@ TRY_AGAIN = (
 log = logging.getLogger(__name__)
 
 
-class QemuProvider(Keeping, GoldenMachines, Provider, Egress):
+class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
     """Machines of QEMU on this host.
 
     Args:
@@ -202,15 +203,7 @@ class QemuProvider(Keeping, GoldenMachines, Provider, Egress):
     ) -> None:
         """Write the new caps down and grow the overlay; the guest grows its file system at boot."""
         async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
-            seen = await hypervisor.observe()
-            if seen.power in (Power.RUNNING, Power.UNKNOWN):
-                raise ProviderError("A running machine cannot be resized.", hint="Stop it first.")
-            self._require_whole(machine)
-            if machine.waits():
-                raise ProviderError(
-                    "A machine whose memory waits to be resumed cannot be resized.",
-                    hint="Start the desktop, then stop it.",
-                )
+            await self._require_changeable(machine, hypervisor, "resized")
             await hypervisor.end()
             size = max(disk, identity.disk)
             if size > identity.disk:

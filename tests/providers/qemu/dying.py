@@ -19,6 +19,7 @@ from lebureau_app.providers.base import MachineSpec
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
 from tests.providers.qemu.conftest import DESKTOP, says
+from tests.support.tiny_guest import NEWER_IMAGE
 
 MIB = 1 << 20
 SNAPSHOT = "snp_01J00000000000000000000000"
@@ -103,6 +104,21 @@ async def forked(provider: QemuProvider, desktop_id: str) -> None:
     await provider.start(desktop_id, ref)
 
 
+async def changed(provider: QemuProvider, desktop_id: str) -> None:
+    """Put the machine that is there on the newer image."""
+    await provider.change_image(desktop_id, await there(provider, desktop_id), NEWER_IMAGE)
+
+
+async def taken_back(provider: QemuProvider, desktop_id: str) -> None:
+    """Put it on its former image again."""
+    await provider.take_image_back(desktop_id, await there(provider, desktop_id))
+
+
+async def upgraded(provider: QemuProvider, desktop_id: str) -> None:
+    """Let go of its former disk."""
+    await provider.keep_image(desktop_id, await there(provider, desktop_id))
+
+
 async def there(provider: QemuProvider, desktop_id: str) -> str:
     """The identity of a machine."""
     every = await provider.inspect_all()
@@ -114,6 +130,7 @@ VERBS = {
     for verb in (
         *(born, kept, booted, settled),
         *(woken, hibernated, snapped, restored, forked),
+        *(changed, taken_back, upgraded),
     )
 }
 

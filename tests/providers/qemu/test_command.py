@@ -153,6 +153,21 @@ def test_a_boot_waits_for_no_memory():
     assert not {"-incoming", "-S"} & set(composed())
 
 
+def test_a_machine_has_one_disk():
+    assert len(values(composed(), "-drive")) == 1
+
+
+def test_a_former_disk_comes_last_and_is_never_written_to(tmp_path):
+    machine = MachineFolder(Settings(home=tmp_path), DESKTOP)
+    machine.path.mkdir(parents=True)
+    machine.former_disk.touch()
+    command = composed(home=str(tmp_path))
+    disk, former = values(command, "-drive")
+    assert f"file={machine.disk}" in disk.split(",")
+    assert {f"file={machine.former_disk}", "snapshot=on"} < set(former.split(","))
+    assert values(command, "-device")[-1] == "virtio-blk-pci,drive=former,serial=lebureau-old"
+
+
 def test_there_is_no_balloon():
     assert not any("balloon" in word for word in composed())
 
