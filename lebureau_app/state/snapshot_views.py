@@ -97,8 +97,8 @@ def road(goldens: Sequence[dict[str, Any]], tier: str) -> str:
     """
     status = next((each["status"] for each in goldens if each["tier"] == tier), "")
     return {
-        "ready": "About 3 s: it resumes a golden machine of this size.",
-        "making": "About 1 min: the golden machine of this size is still being made.",
-        "waiting": "About 1 min: the first of this size boots, and its golden machine is made.",
-        "failed": "About 1 min: the golden machine of this size could not be made, so it boots.",
+        "ready": "In seconds: it resumes a golden machine of this size.",
+        "making": "A minute or more: the golden machine of this size is still being made.",
+        "waiting": "A minute or more: the first of this size boots, and its golden machine is made.",
+        "failed": "A minute or more: the golden machine of this size could not be made, so it boots.",
     }.get(status, "")

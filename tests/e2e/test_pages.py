@@ -209,7 +209,7 @@ def test_a_golden_machine_is_announced(owner: Page) -> None:
     owner.goto("/settings/?section=host")
     expect(owner.locator("[data-golden=Free]")).to_contain_text("Ready", timeout=30_000)
     owner.click("#new-computer")
-    expect(owner.locator("#road")).to_contain_text("About 3 s")
+    expect(owner.locator("#road")).to_contain_text("In seconds")
 
 
 def test_the_workspace_has_a_rule(owner: Page, client: Client) -> None:

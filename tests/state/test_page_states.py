@@ -159,7 +159,7 @@ async def test_provisioning_takes_all_keys_unless_told_otherwise(people: People)
 async def test_the_dialog_says_what_creating_will_be(
     people: People, monkeypatch: pytest.MonkeyPatch
 ):
-    made = {"ready": "About 3 s", "making": "still being made"}
+    made = {"ready": "In seconds", "making": "still being made"}
     for status, words in made.items():
         states = [GoldenState("free", images.ready()[0].id, status)]
         monkeypatch.setattr(goldens, "_maker", SimpleNamespace(states=lambda told=states: told))

@@ -78,7 +78,7 @@ def test_a_golden_machine_that_failed_says_why():
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [("ready", "About 3 s"), ("making", "still being made")]
+    ("status", "words"), [("ready", "In seconds"), ("making", "still being made")]
 )
 def test_creating_says_what_it_will_be(status, words):
     assert words in snapshot_views.road([golden(status)], "free")
