@@ -59,6 +59,7 @@ _ENDED = object()
 _INTERRUPTED = "The agent was interrupted before it had answered. Send the message again."
 _TAKEN_UP = "[System] Your previous turn was interrupted by a gateway restart"
 _LATER = 1_000_000
+_DELETE_SECONDS = 600
 
 
 class OpenClawError(GuestError):
@@ -246,7 +247,8 @@ class OpenClaw:
     async def forget_sessions(self) -> None:
         """Delete every session with everything that was said in it."""
         for key in await self._sessions():
-            await self.call("sessions.delete", {"key": key, "deleteTranscript": True})
+            wanted = {"key": key, "deleteTranscript": True}
+            await self.call("sessions.delete", wanted, timeout=_DELETE_SECONDS)
 
     async def history(self, session_key: str, limit: int = _PAGE) -> list[HistoryRow]:
         """The newest rows of OpenClaw's history of a session, oldest first."""

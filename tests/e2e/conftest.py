@@ -125,7 +125,7 @@ def golden_machines(make_server: Callable[..., "Server"], golden_images: Path) -
             goldens = [golden for image in images for golden in image["goldens"]]
             return any(each["status"] == "ready" for each in goldens)
 
-        until(made, 2000, "the golden machine is made", every=1)
+        until(made, 3600, "the golden machine is made", every=1)
     server.stop()
     return golden_images
 
