@@ -15,7 +15,7 @@ from image.recipe import PROFILES, image_id
 from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, machines, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
 OTHER = "standard-trixie-000000000000"
 SOON = 300
