@@ -34,7 +34,7 @@ _KEY = AgentKey("openai-compatible", "golden", base_url=_MODEL_URL, model="golde
 _TURNS = ("Hello.", null_model.CALL, "Hello.")
 """What is said to the agent: the second has it use a tool."""
 
-_GATEWAY_SECONDS = 1200
+_GATEWAY_SECONDS = 1800
 _RELOAD_SECONDS = 600
 _ATTEMPTS = 3
 _TURN_SECONDS = 600
