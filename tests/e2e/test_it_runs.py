@@ -65,8 +65,8 @@ def test_new_computer_comes_up_as_one_watches(
     desktop_id = found["desktop"] = listed[0]["id"]
     page.goto(f"/desktop/{desktop_id}/")
     expect(page.locator("#desktop-line")).not_to_be_empty(timeout=15_000)
-    desktop = client.until_light(desktop_id, "screen", SCREEN)
-    assert desktop["status"] == "running"
+    client.until_light(desktop_id, "screen", SCREEN)
+    client.until_status(desktop_id, "running", SCREEN)
 
 
 def test_the_screen_shows_xfce(page: Page, desktop_id: str) -> None:

@@ -50,8 +50,9 @@ def test_a_new_desktop_resumes_the_golden_machine(
     listed = until(lambda: client.get("/api/desktops")["items"], 15, "the desktop is listed")
     desktop_id = found["desktop"] = listed[0]["id"]
     page.goto(f"/desktop/{desktop_id}/")
-    desktop = client.until_light(desktop_id, "screen", SOON)
-    assert (desktop["status"], desktop["origin"]) == ("running", "golden")
+    client.until_light(desktop_id, "screen", SOON)
+    desktop = client.until_status(desktop_id, "running", SOON)
+    assert desktop["origin"] == "golden"
     assert desktop["originNote"] is None
     expect(page.locator(".lb-screen canvas")).to_be_visible(timeout=30_000)
     until(lambda: shows_the_panel(canvas_image(page)), 60, "the panel is in the canvas")
