@@ -1,24 +1,15 @@
 """Machines of QEMU go over to another golden image, or back."""
 
 import asyncio
-from abc import abstractmethod
-from contextlib import AbstractAsyncContextManager
 
 from lebureau_app.errors import ProviderError
 from lebureau_app.providers.base import Power, Upgrade
-from lebureau_app.providers.qemu.hypervisor import Hypervisor
-from lebureau_app.providers.qemu.machine import Identity, MachineFolder
 from lebureau_app.providers.qemu.mending import Mending
 from lebureau_app.providers.qemu.upgrading import Course, Upgrading
 
 
 class ImageChanges(Mending, Upgrade):
     """The ability of a provider to put machines on other images; the rest of it is another class."""
-
-    @abstractmethod
-    def _proved(
-        self, desktop_id: str, ref: str
-    ) -> AbstractAsyncContextManager[tuple[MachineFolder, Identity, Hypervisor]]: ...
 
     async def change_image(self, desktop_id: str, ref: str, image: str) -> None:
         """Put a fresh overlay on the image in the disk's place, and the disk beside it."""

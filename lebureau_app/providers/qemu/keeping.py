@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from abc import abstractmethod
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,11 +37,6 @@ class Keeping(Mending, Hibernate, Fork):
 
     _saving: asyncio.Lock
     """Held by whoever writes a memory: one at a time, so that the room for it is still there."""
-
-    @abstractmethod
-    def _proved(
-        self, desktop_id: str, ref: str
-    ) -> AbstractAsyncContextManager[tuple[MachineFolder, Identity, Hypervisor]]: ...
 
     async def hibernate(self, desktop_id: str, ref: str) -> None:
         """Write the memory into the machine's folder, and end QEMU."""

@@ -10,7 +10,7 @@ import logging
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from qemu.qmp import ExecuteError, QMPClient
 
@@ -39,6 +39,11 @@ class Mending(ABC):
 
     @abstractmethod
     def _lock(self, desktop_id: str) -> asyncio.Lock: ...
+
+    @abstractmethod
+    def _proved(
+        self, desktop_id: str, ref: str
+    ) -> AbstractAsyncContextManager[tuple[MachineFolder, Identity, Hypervisor]]: ...
 
     async def _mend_all(self) -> None:
         """Bring to an end what an earlier server was doing when it ended."""
