@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lebureau"
 EMAIL, PASSWORD = "bench@example.com", "a password for benchmarks"
 LIGHTS = ("machine", "ssh", "screen", "terminal", "agent")
+PICTURE = "picture"
 LIMIT = 1500
 LOOK_EVERY = 0.05
 
@@ -64,15 +65,23 @@ class Bench:
     def watch_lights(
         self, desktop_id: str, prefix: str, began: float, lights: tuple[str, ...] = LIGHTS
     ) -> None:
-        """Note when each light comes on, in seconds since `began` (`time.perf_counter`)."""
+        """Note when each light comes on, in seconds since `began` (`time.perf_counter`).
+
+        `PICTURE` among them stands for the first picture of the screen, live or not.
+        """
         missing = set(lights)
+
+        def is_on(light: str, desktop: dict[str, Any]) -> bool:
+            if light == PICTURE:
+                return self.http.get(f"/api/desktops/{desktop_id}/screenshot").status_code == 200
+            return desktop["readiness"][light] == "ready"
 
         def all_on() -> bool:
             desktop = self.desktop(desktop_id)
             if desktop["status"] == "error":
                 raise RuntimeError(desktop["statusMessage"])
             for light in [each for each in lights if each in missing]:
-                if desktop["readiness"][light] == "ready":
+                if is_on(light, desktop):
                     missing.discard(light)
                     self.note(f"{prefix}: {light}", time.perf_counter() - began)
             return not missing

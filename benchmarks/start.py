@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.server import CACHE, LOOK_EVERY, ROOT, Bench, report, serving
+from benchmarks.server import CACHE, LOOK_EVERY, PICTURE, ROOT, Bench, report, serving
 
 GIB = 1 << 30
 FAST = ("machine", "ssh", "screen", "terminal")
@@ -51,7 +51,7 @@ def create(bench: Bench, kind: str, number: int) -> str:
     print(f"{kind} {number}", flush=True)
     began = time.perf_counter()
     desktop_id = bench.call("POST", "/api/desktops", json={"name": f"{kind}-{number}"})["id"]
-    bench.watch_lights(desktop_id, kind, began, FAST)
+    bench.watch_lights(desktop_id, kind, began, (PICTURE, *FAST))
     origin = bench.desktop(desktop_id)["origin"]
     if (origin == "golden") != (kind == "resume"):
         raise RuntimeError(f"a {kind} began from {origin}")
@@ -91,7 +91,7 @@ def round_of(booting: Bench, resuming: Bench, number: int, cold: bool) -> None:
     resuming.note("hibernate", asleep)
     began = time.perf_counter()
     resuming.call("POST", f"/api/desktops/{desktop_id}/start")
-    resuming.watch_lights(desktop_id, "wake", began, FAST)
+    resuming.watch_lights(desktop_id, "wake", began, (PICTURE, *FAST))
     talk(resuming, "wake", desktop_id, began)
     resuming.destroy(desktop_id)
 

@@ -39,8 +39,10 @@ _SSH, _SCREEN, _TERMINAL = 22, 6080, 7681
 _LOOK_AGAIN = 1.0
 _QUIET = 2.0
 
-Warmer = Callable[[str, str], AsyncGenerator[str, None]]
-"""Uses the running machine of an id and identity until it is warm; yields what it is at."""
+Warmer = Callable[[str, str], AsyncGenerator[str | bytes, None]]
+"""Uses the running machine of an id and identity until it is warm.
+
+It yields sentences, what it is at, and may yield what is on the screen, as PNG."""
 
 
 def is_golden(desktop_id: str) -> bool:
@@ -142,11 +144,15 @@ class GoldenMaker:
     async def _make_and_keep(self, tier: Tier, spec: MachineSpec) -> None:
         ref = await self._provider.create(spec)
         await self._provider.start(spec.desktop_id, ref)
-        async with aclosing(self._warmer(spec.desktop_id, ref)) as words:
-            async for said in words:
-                await self._show(_with_words(self._states[tier.id], said))
+        picture = b""
+        async with aclosing(self._warmer(spec.desktop_id, ref)) as told:
+            async for said in told:
+                if isinstance(said, bytes):
+                    picture = said
+                else:
+                    await self._show(_with_words(self._states[tier.id], said))
         await self._show(_with_words(self._states[tier.id], "Keeping its memory"))
-        await self._goldens.keep_golden(spec.desktop_id, ref)
+        await self._goldens.keep_golden(spec.desktop_id, ref, picture)
 
     async def _fail(self, tier: Tier, spec: MachineSpec, why: str) -> None:
         log.error("the golden machine of tier %s could not be made: %s", tier.id, why)
@@ -202,7 +208,7 @@ class GuestWarmer:
         self._provider = provider
         self._settings = settings
 
-    async def __call__(self, desktop_id: str, ref: str) -> AsyncGenerator[str, None]:
+    async def __call__(self, desktop_id: str, ref: str) -> AsyncGenerator[str | bytes, None]:
         """Wait until the guest has booted, use it until it is warm, and leave it alone.
 
         Raises:
@@ -246,7 +252,7 @@ class GuestWarmer:
                 await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def simulated_warmer(desktop_id: str, ref: str) -> AsyncGenerator[str, None]:
+async def simulated_warmer(desktop_id: str, ref: str) -> AsyncGenerator[str | bytes, None]:
     """What warming is for a machine in which nothing runs."""
     yield "Booting"
 

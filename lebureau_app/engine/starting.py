@@ -40,6 +40,8 @@ async def make_machine(work: Work) -> None:
     """Have the provider make the machine, or find the one it made before."""
     spec = desktop_state.spec_of(work.desktop, work.public_key)
     expected = Origin.BOOT if work.desktop.ref else await _origin_of_a_newborn(work, spec)
+    if expected is Origin.GOLDEN:
+        await _show_what_it_will_show(work, spec)
     ref = await work.provider.create(spec)
     if ref != work.desktop.ref:
         await desktop_state.note(
@@ -92,6 +94,8 @@ async def hand_over(work: Work) -> None:
     await work.links.open(work.desktop.id)
     if not await work.links.identity(work.desktop.id, 1.0):
         raise NotYet("Waiting for the desktop to answer over SSH.")
+    if work.operation.kind == "create":
+        await snapshot_state.forget_picture(work.desktop.id)
     await desktop_state.note(work.desktop.id, identified=work.desktop.boot)
 
 
@@ -114,6 +118,14 @@ async def _origin_of_a_newborn(work: Work, spec: MachineSpec) -> Origin:
     if isinstance(work.provider, Goldens) and await work.provider.golden(spec):
         return Origin.GOLDEN
     return Origin.BOOT
+
+
+async def _show_what_it_will_show(work: Work, spec: MachineSpec) -> None:
+    """Keep the golden machine's picture as that of a newborn, until its own screen is there."""
+    assert isinstance(work.provider, Goldens)
+    golden = await work.provider.golden(spec)
+    if golden and (picture := await work.provider.golden_picture(golden)):
+        await snapshot_state.keep_picture(work.desktop.id, picture)
 
 
 def _has_no_identity_yet(machine: Machine | None) -> bool:
@@ -141,6 +153,8 @@ async def _note_boot(work: Work) -> None:
         return
     why = machine.note or work.operation.params.get("why", "")
     newborn = not work.desktop.identified and work.operation.kind == "create"
+    if newborn and machine.origin is Origin.BOOT:
+        await snapshot_state.forget_picture(work.desktop.id)
     if not why and newborn and machine.origin is Origin.BOOT and goldens.are_made():
         why = f"{NO_GOLDEN[0].upper()}{NO_GOLDEN[1:]}, so it was booted."
     await desktop_state.note(

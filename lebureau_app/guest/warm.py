@@ -69,7 +69,7 @@ async def warm(
     screen: Endpoint,
     terminal: Endpoint,
     ca: str = "",
-) -> AsyncGenerator[str, None]:
+) -> AsyncGenerator[str | bytes, None]:
     """Use a golden machine that has just booted until it is warm, then remove every trace of it.
 
     The caller closes the connection afterwards, waits two seconds for the guest to notice, and
@@ -82,7 +82,8 @@ async def warm(
         ca: Certificates that every desktop here trusts beyond the usual, PEM.
 
     Yields:
-        What is being done now, a short sentence for a page.
+        What is being done now, a short sentence for a page; and once, what is on the screen of the
+        warm desktop, as PNG.
 
     Raises:
         GuestError: Something in the guest did not work; the machine is not fit to be kept.
@@ -96,7 +97,8 @@ async def warm(
             yield f"Letting the agent answer ({number} of {len(_TURNS)})"
             await use.turn(text)
         yield "Waiting for the desktop to be drawn"
-        await _until_drawn(Door(screen.host, screen.port, use.door))
+        drawn = await _until_drawn(Door(screen.host, screen.port, use.door))
+        yield await asyncio.to_thread(screens.png, drawn)
         await probe_terminal(Door(terminal.host, terminal.port, use.door), timeout=60)
         yield "Removing every trace"
         await use.forget()
@@ -208,15 +210,15 @@ async def _insist_on_randomness(connection: asyncssh.SSHClientConnection) -> Non
         raise GuestError(f"Clones would share the random numbers of {unseeded}.")
 
 
-async def _until_drawn(door: Door) -> None:
-    """Wait until two looks at the screen, some seconds apart, show the same desktop."""
+async def _until_drawn(door: Door) -> screens.Frame:
+    """Wait until two looks at the screen, some seconds apart, show the same desktop: this one."""
     deadline = time.monotonic() + _DRAWN_SECONDS
     before = await screens.grab(door)
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         now = await screens.grab(door)
         if not now.blank and now == before:
-            return
+            return now
         if time.monotonic() > deadline:
             raise GuestError("The golden machine's desktop was not drawn.")
         before = now

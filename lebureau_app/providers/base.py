@@ -474,8 +474,18 @@ class Goldens(ABC):
         """Every golden machine that may be used, checked or not."""
 
     @abstractmethod
-    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
-        """Keep the running machine's memory and disk as a golden one; the machine is gone then."""
+    async def keep_golden(self, desktop_id: str, ref: str, picture: bytes = b"") -> Golden:
+        """Keep the running machine's memory and disk as a golden one; the machine is gone then.
+
+        Args:
+            desktop_id: The machine's id.
+            ref: What `create` returned.
+            picture: What is on its screen, as PNG; empty where it has none.
+        """
+
+    @abstractmethod
+    async def golden_picture(self, golden: Golden) -> bytes:
+        """What is on the screen of whatever resumes a golden machine, as PNG; may be empty."""
 
     @abstractmethod
     async def sweep_goldens(self) -> None:

@@ -115,6 +115,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens, Upgrade):
         self._endpoints = dict(endpoints or {})
         self.snapshots: dict[str, FakeSnapshot] = {}
         self._goldens: dict[str, Golden] = {}
+        self._golden_pictures: dict[str, bytes] = {}
         self._warm: dict[str, Contents] = {}
         self._files = dict(files or {})
         self._vcpus, self._memory, self._disk = vcpus, memory, disk
@@ -355,7 +356,7 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens, Upgrade):
         await self._begin("goldens", "")
         return list(self._goldens.values())
 
-    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
+    async def keep_golden(self, desktop_id: str, ref: str, picture: bytes = b"") -> Golden:
         """Let the machine become the golden one of its image and size."""
         behaviour = await self._begin("keep_golden", desktop_id)
         machine = self._proved(desktop_id, ref)
@@ -365,9 +366,14 @@ class FakeProvider(Provider, Hibernate, Fork, Goldens, Upgrade):
             raise NoCapacity("The simulated host has no room for another golden machine.")
         golden = _golden_of(machine.spec)
         self._goldens[golden.key] = golden
+        self._golden_pictures[golden.key] = picture
         self._warm[golden.key] = machine.contents
         self.forget(desktop_id)
         return golden
+
+    async def golden_picture(self, golden: Golden) -> bytes:
+        """The picture that was kept with it."""
+        return self._golden_pictures.get(golden.key, b"")
 
     async def sweep_goldens(self) -> None:
         """Simulated goldens are never in the way."""

@@ -182,7 +182,7 @@ def desktop(shown: dict[str, Any], parent: str = "", newest_image: str = "") -> 
         since=(shown["startedAt"] or "") if running and not task else "",
         percent=round(progress["percent"]) if progress.get("percent") is not None else -1,
         live=readiness.get("screen") == "ready",
-        kept=status in ("hibernated", "stopped") or (not running and bool(shown["parentId"])),
+        kept=status in ("hibernated", "stopped") or (not running and _begins_like_another(shown)),
         picture_note=_picture_note(shown),
         labels=[f"{key}:{value}" for key, value in sorted(shown["labels"].items())],
         agent=shown["agent"],
@@ -323,6 +323,11 @@ def usage(used: dict[str, Any]) -> str:
         return ""
     cost = used["cost"]
     return f"{tokens:,} tokens · {cost['currency']} {cost['amount']}"
+
+
+def _begins_like_another(shown: dict[str, Any]) -> bool:
+    """Whether the picture of what it goes on from is shown until its own screen is there."""
+    return bool(shown["parentId"]) or shown["origin"] == "golden"
 
 
 def _picture_note(shown: dict[str, Any]) -> str:

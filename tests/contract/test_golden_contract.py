@@ -11,6 +11,7 @@ MAKER = "dsk_01J00000000000000000000009"
 SNAPSHOT = "snp_01J00000000000000000000000"
 WARM = Letters("g", "h")
 """What the golden machine knows."""
+PICTURE = b"what is on its screen"
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def golden(lab: Lab) -> Golden:
     ref = await lab.provider.create(spec(MAKER, golden=True))
     await lab.provider.start(MAKER, ref)
     await lab.note(WARM.memory, WARM.disk, MAKER)
-    return await lab.provider.keep_golden(MAKER, ref)
+    return await lab.provider.keep_golden(MAKER, ref, PICTURE)
 
 
 async def test_the_machine_that_becomes_golden_is_a_machine_no_more(lab: Lab, golden: Golden):
@@ -108,8 +109,17 @@ async def test_golden_machines_outlive_the_server_and_the_sweep(lab: Lab, golden
     await lab.provider.sweep_goldens()
     await lab.server_restart()
     assert await lab.provider.golden(spec()) == golden
+    assert await lab.provider.golden_picture(golden) == PICTURE
     await lab.running()
     assert await lab.read() == WARM
+
+
+async def test_one_without_a_screen_is_as_good(lab: Lab):
+    ref = await lab.provider.create(spec(MAKER, golden=True))
+    await lab.provider.start(MAKER, ref)
+    golden = await lab.provider.keep_golden(MAKER, ref)
+    assert await lab.provider.golden_picture(golden) == b""
+    assert (await lab.seen(await lab.running())).origin is Origin.GOLDEN
 
 
 async def test_only_a_running_machine_that_was_made_for_it_becomes_golden(lab: Lab):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.looking import canvas_image, shows_the_panel, sign_in
 from tests.e2e.support import Client, machines, until
+from tests.support.server import OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
@@ -50,6 +50,7 @@ def test_a_new_desktop_resumes_the_golden_machine(
     listed = until(lambda: client.get("/api/desktops")["items"], 15, "the desktop is listed")
     desktop_id = found["desktop"] = listed[0]["id"]
     page.goto(f"/desktop/{desktop_id}/")
+    expect(page.locator(".lb-screen .lb-still")).to_be_visible(timeout=15_000)
     client.until_light(desktop_id, "screen", SOON)
     desktop = client.until_status(desktop_id, "running", SOON)
     assert desktop["origin"] == "golden"

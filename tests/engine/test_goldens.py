@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,25 +13,27 @@ from lebureau_app.errors import GuestError
 from lebureau_app.models import Desktop, Status
 from lebureau_app.providers.base import Origin
 from lebureau_app.providers.fake import FakeBehaviour
-from lebureau_app.services import desktops, events, goldens, images
+from lebureau_app.services import desktops, events, goldens, images, snapshot_state
 from lebureau_app.services.desktops import NewDesktop
 from lebureau_app.services.goldens import GoldenState
 from tests.engine.conftest import Fleet
 
 IMAGE = "fake"
+PICTURE = b"what is on its screen"
 
 
-async def warms(desktop_id: str, ref: str) -> AsyncGenerator[str, None]:
+async def warms(desktop_id: str, ref: str) -> AsyncGenerator[str | bytes, None]:
     yield "Booting"
     yield "The agent takes its first turn"
+    yield PICTURE
 
 
-async def fails(desktop_id: str, ref: str) -> AsyncGenerator[str, None]:
+async def fails(desktop_id: str, ref: str) -> AsyncGenerator[str | bytes, None]:
     yield "Booting"
     raise GuestError("The gateway did not start.")
 
 
-async def never_ends(desktop_id: str, ref: str) -> AsyncGenerator[str, None]:
+async def never_ends(desktop_id: str, ref: str) -> AsyncGenerator[str | bytes, None]:
     yield "Booting"
     await asyncio.Event().wait()
 
@@ -68,6 +71,44 @@ async def test_the_default_tiers_is_made_at_once(
     assert state_of(maker).size == (await fleet.provider.goldens())[0].size
     assert fleet.provider.machines == {}
     assert (await create(fleet)).origin == Origin.GOLDEN
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes | None]]:
+    """Every picture that a desktop has had; None is that it was forgotten."""
+    seen: dict[str, list[bytes | None]] = {}
+    keep, forget = snapshot_state.keep_picture, snapshot_state.forget_picture
+
+    async def kept(owner_id: str, png: bytes) -> None:
+        seen.setdefault(owner_id, []).append(png)
+        await keep(owner_id, png)
+
+    async def forgotten(owner_id: str) -> None:
+        seen.setdefault(owner_id, []).append(None)
+        await forget(owner_id)
+
+    monkeypatch.setattr(snapshot_state, "keep_picture", kept)
+    monkeypatch.setattr(snapshot_state, "forget_picture", forgotten)
+    return seen
+
+
+async def test_a_newborn_shows_the_golden_machines_screen_until_it_has_its_own(
+    fleet: Fleet, make: Callable[..., GoldenMaker], pictures: dict[str, list[bytes | None]]
+) -> None:
+    await make().once()
+    made = await create(fleet)
+    assert pictures[made.id] == [PICTURE, None]
+
+
+async def test_one_that_had_to_be_booted_does_not(
+    fleet: Fleet, make: Callable[..., GoldenMaker], pictures: dict[str, list[bytes | None]]
+) -> None:
+    await make().once()
+    fleet.provider.behaviour = replace(fleet.provider.behaviour, resume_fails=True)
+    made = await create(fleet)
+    assert made.origin == Origin.BOOT
+    assert pictures[made.id] == [PICTURE, None, None]
+    assert await snapshot_state.picture_of(made.id) is None
 
 
 async def test_pages_and_programs_follow_it(make: Callable[..., GoldenMaker]) -> None:

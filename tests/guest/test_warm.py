@@ -11,7 +11,7 @@ import pytest
 from lebureau_app.errors import GuestError
 from lebureau_app.guest import warm as warming
 from lebureau_app.guest.runs import RunEvent, RunFailed, RunFinished
-from lebureau_app.guest.screen import Frame
+from lebureau_app.guest.screen import Frame, png
 from lebureau_app.providers.base import Endpoint
 
 SCREEN, TERMINAL = Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2)
@@ -110,7 +110,7 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> Guest:
     return made
 
 
-async def use(guest: Guest) -> list[str]:
+async def use(guest: Guest) -> list[str | bytes]:
     async with asyncio.timeout(10):
         connection: Any = object()
         told = warming.warm(connection, screen=SCREEN, terminal=TERMINAL, ca="PEM")
@@ -121,6 +121,7 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
     said = await use(guest)
     assert said[0] == "Starting OpenClaw"
     assert said[-1] == "Waiting until the machine is idle"
+    assert [each for each in said if isinstance(each, bytes)] == [png(OTHER)]
     assert guest.did == [
         "model on",
         *("hand over openai-compatible", "Hello.", warming.null_model.CALL, "Hello."),

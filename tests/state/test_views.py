@@ -95,6 +95,18 @@ def test_a_hibernated_desktop_takes_a_message_and_wakes():
     assert not view.refused
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({"origin": "golden"}, True),
+        ({"origin": "fork", "parent_id": "dsk_1"}, True),
+        ({"origin": "boot"}, False),
+    ],
+)
+def test_a_newborn_shows_what_it_goes_on_from(more, kept):
+    assert views.desktop(shown(status="provisioning", task="creating", **more)).kept is kept
+
+
 def test_waking_is_said_before_there_is_a_step():
     view = views.desktop(shown(status="hibernated", task="starting"))
     assert (view.word, view.screen_waiting) == ("Waking", "Waking")

@@ -33,6 +33,7 @@ _BLOCK = 256 << 10
 _ZEROS = bytes(_BLOCK)
 _ANYWHERE = Path("/home/golden")
 _FILES = ("disk.qcow2", "memory", "state")
+_PICTURE = "picture.png"
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,13 @@ class GoldenFolder:
         record = self.record()
         return self._described(record) if record else None
 
+    def picture(self) -> bytes:
+        """What was on its screen, as PNG; empty where it had none."""
+        try:
+            return (self.path / _PICTURE).read_bytes()
+        except FileNotFoundError:
+            return b""
+
     def stamp(self) -> tuple[tuple[int, int, int], ...]:
         """What changes when somebody writes to a file."""
         told = [(self.path / name).stat() for name in _FILES]
@@ -137,7 +145,7 @@ class GoldenFolder:
 
     def retire(self) -> None:
         """Take it out of use. Machines that run on its memory keep it until they end."""
-        for name in ("golden.json", "memory", "state"):
+        for name in ("golden.json", "memory", "state", _PICTURE):
             (self.path / name).unlink(missing_ok=True)
 
     def appear(self, draft: Path, record: _Record) -> Golden:
@@ -211,7 +219,9 @@ class GoldenShelf:
         """Read it again before its next use: something did not go as it should."""
         self._proved.pop(folder.path.name, None)
 
-    def keep(self, machine: MachineFolder, identity: Identity, key: str, release: str) -> Golden:
+    def keep(
+        self, machine: MachineFolder, identity: Identity, key: str, release: str, picture: bytes
+    ) -> Golden:
         """Let what a machine has left become a golden machine; the machine is as it was.
 
         Args:
@@ -219,6 +229,7 @@ class GoldenShelf:
             identity: Who it is.
             key: Its fingerprint.
             release: Version of QEMU.
+            picture: What is on its screen, as PNG, or empty.
 
         Raises:
             OSError: The host could not write it; nothing has changed.
@@ -231,6 +242,8 @@ class GoldenShelf:
         for name, file in zip(_FILES, (machine.disk, machine.ram, machine.state), strict=True):
             file.chmod(0o400)
             os.link(file, draft / name)
+        if picture:
+            (draft / _PICTURE).write_bytes(picture)
         record = _Record(
             key=key,
             image=identity.image,

@@ -45,7 +45,7 @@ class GoldenMachines(Goldens):
         described = [folder.described() for folder in await self._usable_goldens()]
         return [golden for golden in described if golden]
 
-    async def keep_golden(self, desktop_id: str, ref: str) -> Golden:
+    async def keep_golden(self, desktop_id: str, ref: str, picture: bytes = b"") -> Golden:
         """Keep the machine's memory file, devices and disk, which nobody writes to any more.
 
         Raises:
@@ -61,10 +61,15 @@ class GoldenMachines(Goldens):
                 place = self._shelf.place / machine.desktop_id
                 await name_backing(machine.disk, image.disk, place)
                 golden = await asyncio.to_thread(
-                    self._shelf.keep, machine, identity, key, accelerator.release
+                    self._shelf.keep, machine, identity, key, accelerator.release, picture
                 )
             await asyncio.to_thread(machine.remove)
             return golden
+
+    async def golden_picture(self, golden: Golden) -> bytes:
+        """What was on its screen when it was kept, as PNG; may be empty."""
+        folder = await asyncio.to_thread(self._shelf.find, golden.key)
+        return await asyncio.to_thread(folder.picture) if folder else b""
 
     async def sweep_goldens(self) -> None:
         """Remove the golden machines of other images and of other QEMUs.
