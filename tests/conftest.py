@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +45,10 @@ from lebureau_app.services import (
 )
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
+from tests.e2e.support import Client, until
 from tests.support.image_build import CACHE, ImageBuild, building, is_built
+from tests.support.server import ACCOUNT, OWNER, Server, servers
+from tests.support.server import PASSWORD as OWNERS_PASSWORD
 
 PASSWORD = "correct horse battery"
 ORIGIN = "http://bureau.test"
@@ -346,22 +350,88 @@ def _newest(pattern: str) -> str | None:
     return str(found[-1]) if found else None
 
 
+@pytest.fixture(scope="session")
+def make_server() -> Iterator[Callable[..., Server]]:
+    """Makes servers, and takes them away with their machines."""
+    with servers() as make:
+        yield make
+
+
 @pytest.fixture(scope="session", autouse=True)
 def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
     """The build of the golden image, from the first test on, where one will need it and it lacks."""
-    if is_built(CACHE) or not any(map(_needs_image, request.session.items)):
+    if is_built(CACHE) or not _wants(request, "golden_images"):
         yield None
         return
     with building(CACHE) as build:
         yield build
 
 
+@pytest.fixture(scope="session", autouse=True)
+def golden_making(
+    request: pytest.FixtureRequest,
+    image_build: ImageBuild | None,
+    make_server: Callable[..., Server],
+) -> Iterator[Future[Server] | None]:
+    """The server that makes the golden machine as soon as the image is there, where one needs it."""
+    if not _wants(request, "golden_machines"):
+        yield None
+        return
+
+    def begin() -> Server:
+        if image_build:
+            image_build.wait()
+        return make_server(CACHE, **ACCOUNT)
+
+    aside = ThreadPoolExecutor(1)
+    yield aside.submit(begin)
+    aside.shutdown(wait=False, cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def golden_images(image_build: ImageBuild | None, golden_making: Future[Server] | None) -> Path:
+    """A folder with the golden image, built once for as long as its recipe stays the same.
+
+    Where somebody needs the golden machine it is there too: it is made alone, but for the tests
+    that use no machine as large as it.
+    """
+    if image_build:
+        image_build.wait()
+    if golden_making:
+        _wait_for_golden(golden_making.result())
+    return CACHE
+
+
+@pytest.fixture(scope="session")
+def golden_machines(golden_images: Path) -> Path:
+    """The same folder of images, once new desktops resume a golden machine."""
+    return golden_images
+
+
+def _wait_for_golden(server: Server) -> None:
+    with Client(server.url) as client:
+        client.sign_in(OWNER, OWNERS_PASSWORD)
+
+        def made() -> bool:
+            images = client.get("/api/images")["items"]
+            goldens = [golden for image in images for golden in image["goldens"]]
+            return any(each["status"] == "ready" for each in goldens)
+
+        until(made, 3600, "the golden machine is made", every=1)
+    server.stop()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what needs the golden image after what is tested while it is built, and what drives a
     browser last: Playwright keeps an event loop of its own running, in which no other test could
     start one."""
-    items.sort(key=lambda item: 2 if "tests/e2e/" in item.nodeid else int(_needs_image(item)))
+    items.sort(key=lambda item: 2 if "tests/e2e/" in item.nodeid else int(_needs(item)))
 
 
-def _needs_image(item: pytest.Item) -> bool:
-    return "golden_images" in getattr(item, "fixturenames", ())
+def _wants(request: pytest.FixtureRequest, fixture: str) -> bool:
+    """Whether a test of this session needs a fixture."""
+    return any(_needs(item, fixture) for item in request.session.items)
+
+
+def _needs(item: pytest.Item, fixture: str = "golden_images") -> bool:
+    return fixture in getattr(item, "fixturenames", ())

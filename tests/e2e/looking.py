@@ -5,7 +5,7 @@ import io
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import OWNER, PASSWORD
+from tests.support.server import OWNER, PASSWORD
 
 
 def sign_in(page: Page) -> None:

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.looking import canvas_image, shows_the_panel, sign_in
 from tests.e2e.support import Client, machines, until
 from tests.support import readme
+from tests.support.server import OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(3000)]
 

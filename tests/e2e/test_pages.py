@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from lebureau_app import frontend
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, until
+from tests.support.server import OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

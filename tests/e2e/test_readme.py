@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.support import readme
+from tests.support.server import OWNER, PASSWORD, Server
 
 pytestmark = pytest.mark.e2e
 

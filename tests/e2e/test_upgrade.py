@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from image.recipe import PROFILES, image_id
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, machines, until
+from tests.support.server import OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 

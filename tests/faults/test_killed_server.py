@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import OWNER, PASSWORD, Server
 from tests.e2e.support import Client, machines, until
+from tests.support.server import OWNER, PASSWORD, Server
 from tests.support.tiny_guest import make_current_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
