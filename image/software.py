@@ -37,10 +37,25 @@ IDLE_MS = (
     ("idleTimeoutMs: 3e4", "idleTimeoutMs: 0"),
     ("SQLITE_IDLE_HANDLE_TTL_MS = 18e5", "SQLITE_IDLE_HANDLE_TTL_MS = 2147483647"),
     ("AUTH_PROFILE_READ_IDLE_MS = 18e5", "AUTH_PROFILE_READ_IDLE_MS = 2147483647"),
+    ("IDLE_EXECUTION_MS = 6e4", "IDLE_EXECUTION_MS = 2147483647"),
 )
 
 # A worker that is late is ended and started again, which makes it late again.
 LATE_MS = (("resolveTimerTimeoutMs(timeoutMs, 6e4)", "10 * resolveTimerTimeoutMs(timeoutMs, 6e4)"),)
+
+# What it does as soon as a database is opened, beside the message that somebody waits for.
+LATER_MS = (("queue.paths.size > 0 ? 0 :", "queue.paths.size > 0 ? 36e5 :"),)
+
+# It ends the worker that reads sessions after each look for where they are, and the next question
+# waits until another one has started.
+KEPT_WORKER = (("if (dispatched) try {", "if (false) try {"),)
+
+# It examines its whole state again at each start with other settings, such as another model key;
+# another version of it, or of a plugin, still makes it do so.
+MIGRATED = (
+    ("hashRuntimeConfigValue(effectiveConfig)", '"any"'),
+    ("hashRuntimeConfigValue(pluginDoctorConfig)", '"any"'),
+)
 
 
 def install_node(tree: Tree, profile: Profile) -> None:
@@ -82,9 +97,9 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
 
 
 def _make_openclaw_patient(tree: Tree) -> None:
-    """Give an emulated CPU under load the time that OpenClaw's constants take for granted."""
+    """Give an emulated CPU the time that OpenClaw takes for granted, and spare it what can wait."""
     times = [(f"{name} = {given};", f"{name} = {patient};") for name, given, patient in PATIENCE_MS]
-    for given, patient in (*times, *IDLE_MS, *LATE_MS):
+    for given, patient in (*times, *IDLE_MS, *LATE_MS, *LATER_MS, *KEPT_WORKER, *MIGRATED):
         tree.shell(f"""
             files=$(grep -rlF '{given}' {OPENCLAW}/dist)
             sed -i 's/{given}/{patient}/' $files

@@ -2,6 +2,7 @@
 
 A restart would take it minutes where the CPU is emulated. OpenClaw reads its key file again when
 its configuration changes, which it notices by itself, and when it is told to (`secrets.reload`).
+To be asked costs it seconds that it needs for this, so it is left alone at first.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import time
 
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
 
-NOTICES_WITHIN_S = 15
-ASK_EVERY_S = 1
-PATIENCE_S = 180
+NOTICES_WITHIN_S = 60
+ASK_EVERY_S = 5
+PATIENCE_S = 300
 
 
 def in_background(before: str, after: str, *, reloads: bool) -> None:
@@ -51,6 +52,8 @@ def take_over(before: str, after: str, *, reloads: bool, port: int = PORT) -> bo
         Whether it does.
     """
     began = time.monotonic()
+    if reloads:
+        time.sleep(ASK_EVERY_S)
     while (waited := time.monotonic() - began) < PATIENCE_S:
         if not reloads or waited > NOTICES_WITHIN_S:
             tell(before, port)
