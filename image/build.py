@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from image.addon import build_addon
+from image.addon import build_addons
 from image.configure import configure, make_anonymous, write_about
 from image.debian import install_debian
 from image.disk import compress_disk, write_disk
@@ -94,7 +94,7 @@ def _assemble(
     install_openclaw(tree, profile)
     progress.step("configure", "Setting up the desktop")
     configure(tree)
-    build_addon(tree)
+    build_addons(tree)
     progress.step("prime", "Starting OpenClaw once, so that desktops start it faster")
     prime_openclaw(tree)
     progress.step("kernel", "Preparing the kernel")

@@ -25,6 +25,7 @@ ENABLED = (
     "lebureau-grow.service",
     "lebureau-screen.service",
     "lebureau-desktop.service",
+    "lebureau-ready.service",
     "lebureau-browser.socket",
     "ssh.service",
     "systemd-networkd.service",

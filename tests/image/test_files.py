@@ -10,7 +10,11 @@ from image.configure import ENABLED
 from image.recipe import FILES
 
 UNITS = sorted((FILES / "etc/systemd/system").glob("lebureau-*"))
-INSTALLED_BY_RECIPE = {"/usr/local/bin/ttyd", "/usr/local/bin/openclaw"}
+INSTALLED_BY_RECIPE = {
+    "/usr/local/sbin/lebureau-guest",
+    "/usr/local/bin/ttyd",
+    "/usr/local/bin/openclaw",
+}
 
 
 def files(pattern: str) -> list[Path]:

@@ -2,17 +2,19 @@
 
 ``boot`` takes over credentials before sshd starts, ``carry`` takes over what the former disk has
 when the image is upgraded, ``grow`` fits the root file system to the disk, ``apply`` reads one JSON
-object from standard input and answers with one JSON line.
+object from standard input and answers with one JSON line, ``wait`` does so for whoever calls
+``apply`` from now on.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 from lebureau_guest.machine import GuestError, Machine
 
-USAGE = "Usage: lebureau-guest boot | carry | grow | apply < request.json"
+USAGE = "Usage: lebureau-guest boot | carry | grow | wait | apply < request.json"
 
 
 def main() -> int:
@@ -33,6 +35,10 @@ def main() -> int:
             grow(machine)
         case ["apply"]:
             return answer_apply(machine, sys.stdin.read())
+        case ["wait"]:
+            from lebureau_guest.waiting import wait
+
+            wait(partial(answer_apply, machine))
         case ["--help"]:
             print(__doc__)
         case _:

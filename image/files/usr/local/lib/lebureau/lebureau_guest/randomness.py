@@ -5,6 +5,7 @@ gets our seed on top. Programs that were already running have generators of thei
 
 * OpenClaw's gateway and its Node processes: reseeded here, over the socket that each of them
   listens on (``../reseed``). One that does not answer is ended; systemd starts the gateway anew.
+* The process that waits for `apply` draws from the kernel.
 * sshd: each connection is a new process; the listener itself starts anew for its new host key.
 * dnsmasq, the D-Bus daemons, Xtigervnc, XFCE, ttyd, tmux and the door make nothing with random
   numbers that leaves the machine or keeps anybody out: identifiers of local sockets, temporary
