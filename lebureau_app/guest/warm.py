@@ -42,7 +42,7 @@ _DRAWN_SECONDS = 300
 _ASK_AGAIN = 2.0
 _LOOK_SECONDS = 5.0
 _IDLE_SHARE = 0.04
-_IDLE_SECONDS = 120
+_IDLE_SECONDS = 60
 _UNSEEDED = """
 for exe in /proc/[0-9]*/exe; do
     pid=${exe%/exe}
