@@ -50,7 +50,7 @@ def test_a_new_desktop_resumes_the_golden_machine(
     listed = until(lambda: client.get("/api/desktops")["items"], 15, "the desktop is listed")
     desktop_id = found["desktop"] = listed[0]["id"]
     page.goto(f"/desktop/{desktop_id}/")
-    expect(page.locator(".lb-screen .lb-still")).to_be_visible(timeout=15_000)
+    expect(page.locator(".lb-screen .lb-still")).to_be_attached(timeout=15_000)
     client.until_light(desktop_id, "screen", SOON)
     desktop = client.until_status(desktop_id, "running", SOON)
     assert desktop["origin"] == "golden"
