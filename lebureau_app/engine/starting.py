@@ -94,7 +94,7 @@ async def hand_over(work: Work) -> None:
     await work.links.open(work.desktop.id)
     if not await work.links.identity(work.desktop.id, 1.0):
         raise NotYet("Waiting for the desktop to answer over SSH.")
-    if work.operation.kind == "create":
+    if work.desktop.origin == Origin.GOLDEN:
         await snapshot_state.forget_picture(work.desktop.id)
     await desktop_state.note(work.desktop.id, identified=work.desktop.boot)
 
@@ -153,7 +153,7 @@ async def _note_boot(work: Work) -> None:
         return
     why = machine.note or work.operation.params.get("why", "")
     newborn = not work.desktop.identified and work.operation.kind == "create"
-    if newborn and machine.origin is Origin.BOOT:
+    if _is_newborn_of_a_golden(work.desktop) and machine.origin is Origin.BOOT:
         await snapshot_state.forget_picture(work.desktop.id)
     if not why and newborn and machine.origin is Origin.BOOT and goldens.are_made():
         why = f"{NO_GOLDEN[0].upper()}{NO_GOLDEN[1:]}, so it was booted."

@@ -102,7 +102,7 @@ async def keep_picture(owner_id: str, png: bytes) -> None:
 
 
 async def forget_picture(owner_id: str) -> None:
-    """Remove the picture of a desktop that is gone."""
+    """Remove the picture of a desktop that is gone, or that looks like that no more."""
     async with db.writing() as session:
         picture = await session.get(Picture, owner_id)
         if picture is not None:

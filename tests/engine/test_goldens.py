@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from lebureau_app.engine import goldens as maker_module
+from lebureau_app.engine import starting
 from lebureau_app.engine.goldens import GoldenMaker
 from lebureau_app.errors import GuestError
 from lebureau_app.models import Desktop, Status
 from lebureau_app.providers.base import Origin
 from lebureau_app.providers.fake import FakeBehaviour
-from lebureau_app.services import desktops, events, goldens, images, snapshot_state
+from lebureau_app.services import channels, desktops, events, goldens, images, snapshot_state
 from lebureau_app.services.desktops import NewDesktop
 from lebureau_app.services.goldens import GoldenState
 from tests.engine.conftest import Fleet
@@ -100,6 +101,29 @@ async def test_a_newborn_shows_the_golden_machines_screen_until_it_has_its_own(
     assert pictures[made.id] == [PICTURE, None]
 
 
+async def test_the_picture_is_there_before_anybody_is_told_of_it(
+    fleet: Fleet, make: Callable[..., GoldenMaker]
+) -> None:
+    await make().once()
+    fleet.provider.behaviour = FakeBehaviour(never=frozenset({"start"}))
+    async with fleet.working():
+        made = await desktops.create(fleet.caller, NewDesktop(name="one"))
+        await fleet.until(made.id, lambda row: row.origin == Origin.GOLDEN)
+        assert await channels.screenshot(fleet.caller, made.id, None) == PICTURE
+
+
+async def test_one_that_does_not_take_its_identity_shows_it_no_more(
+    fleet: Fleet, make: Callable[..., GoldenMaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make().once()
+    monkeypatch.setattr(starting, "PATIENCE", 0.0)
+    fleet.provider.behaviour = FakeBehaviour(never=frozenset({"run_in_guest", "read_guest_file"}))
+    async with fleet.working():
+        made = await desktops.create(fleet.caller, NewDesktop(name="one"))
+        await fleet.until(made.id, lambda row: "did not take its identity" in row.origin_note)
+        assert await snapshot_state.picture_of(made.id) is None
+
+
 async def test_one_that_had_to_be_booted_does_not(
     fleet: Fleet, make: Callable[..., GoldenMaker], pictures: dict[str, list[bytes | None]]
 ) -> None:
@@ -107,7 +131,7 @@ async def test_one_that_had_to_be_booted_does_not(
     fleet.provider.behaviour = replace(fleet.provider.behaviour, resume_fails=True)
     made = await create(fleet)
     assert made.origin == Origin.BOOT
-    assert pictures[made.id] == [PICTURE, None, None]
+    assert pictures[made.id] == [PICTURE, None]
     assert await snapshot_state.picture_of(made.id) is None
 
 
