@@ -24,7 +24,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
-from lebureau_app.providers.qemu.files import occupied, read_record, write_record
+from lebureau_app.providers.qemu.files import occupied, persist, read_record, write_record
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -126,10 +126,10 @@ class GoldenFolder:
         return self._described(record) if record else None
 
     def picture(self) -> bytes:
-        """What was on its screen, as PNG; empty where it had none."""
+        """What was on its screen, as PNG; empty where there is none that can be read."""
         try:
             return (self.path / _PICTURE).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return b""
 
     def stamp(self) -> tuple[tuple[int, int, int], ...]:
@@ -244,6 +244,7 @@ class GoldenShelf:
             os.link(file, draft / name)
         if picture:
             (draft / _PICTURE).write_bytes(picture)
+            persist(draft / _PICTURE)
         record = _Record(
             key=key,
             image=identity.image,

@@ -108,6 +108,40 @@ def test_another_processor_is_another_fingerprint_only_with_kvm(monkeypatch):
 
 
 @pytest.fixture
+def kept(tmp_path: Path) -> golden.GoldenFolder:
+    """A golden machine as it was kept before there were pictures."""
+    draft = tmp_path / ".new"
+    draft.mkdir()
+    for name in golden._FILES:
+        (draft / name).write_text(name)
+    checksums = {name: golden._digest(draft / name) for name in golden._FILES}
+    record = golden._Record("key", "std", 1, 64 * MIB, 64 * MIB, "uuid", "10.0.2", checksums)
+    folder = golden.GoldenFolder(tmp_path / "key-uuid")
+    folder.appear(draft, record)
+    return folder
+
+
+def test_one_that_was_kept_without_a_picture_is_as_good(kept: golden.GoldenFolder):
+    assert kept.picture() == b""
+    assert kept.described()
+    assert kept.damaged_file() is None
+
+
+def test_what_becomes_of_a_picture_harms_nothing(kept: golden.GoldenFolder):
+    before = kept.stamp()
+    (kept.path / "picture.png").mkdir()
+    assert kept.picture() == b""
+    assert (kept.stamp(), kept.damaged_file()) == (before, None)
+
+
+def test_the_picture_goes_with_the_rest(kept: golden.GoldenFolder):
+    (kept.path / "picture.png").write_bytes(b"PNG")
+    assert kept.picture() == b"PNG"
+    kept.retire()
+    assert [file.name for file in kept.path.iterdir()] == ["disk.qcow2"]
+
+
+@pytest.fixture
 def sparse(tmp_path: Path) -> Path:
     """A file with a hole, data, a block of zeros, a hole and a tail."""
     file = tmp_path / "memory"
