@@ -51,7 +51,7 @@ def create(bench: Bench, kind: str, number: int) -> str:
     print(f"{kind} {number}", flush=True)
     began = time.perf_counter()
     desktop_id = bench.call("POST", "/api/desktops", json={"name": f"{kind}-{number}"})["id"]
-    bench.watch_lights(desktop_id, kind, began, (PICTURE, *FAST))
+    bench.watch_lights(desktop_id, kind, began, (*FAST, PICTURE))
     bench.until(lambda: bench.is_at_rest(desktop_id, "running"))
     origin = bench.desktop(desktop_id)["origin"]
     if (origin == "golden") != (kind == "resume"):
@@ -92,7 +92,7 @@ def round_of(booting: Bench, resuming: Bench, number: int, cold: bool) -> None:
     resuming.note("hibernate", asleep)
     began = time.perf_counter()
     resuming.call("POST", f"/api/desktops/{desktop_id}/start")
-    resuming.watch_lights(desktop_id, "wake", began, (PICTURE, *FAST))
+    resuming.watch_lights(desktop_id, "wake", began, (*FAST, PICTURE))
     resuming.until(lambda: resuming.is_at_rest(desktop_id, "running"))
     talk(resuming, "wake", desktop_id, began)
     resuming.destroy(desktop_id)
