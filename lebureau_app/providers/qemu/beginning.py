@@ -12,11 +12,15 @@ class KeptMemory:
 
     Attributes:
         state: What QEMU loads: the devices, and the memory too where there is no `ram`.
-        ram: The memory file of a golden machine, which many read and nobody writes to.
+        ram: The file that has the memory; many may read it, and nobody writes to it.
+        devices: Bytes of `state` before what QEMU loads.
+        pages: Bytes of `ram` before the memory.
     """
 
     state: Path
     ram: Path | None = None
+    devices: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

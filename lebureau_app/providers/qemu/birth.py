@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from lebureau_app.providers.base import Origin
+from lebureau_app.providers.qemu import hibernation
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory, NotResumed
 from lebureau_app.providers.qemu.disk import make_overlay
-from lebureau_app.providers.qemu.files import read_record
 from lebureau_app.providers.qemu.golden import GoldenShelf
 from lebureau_app.providers.qemu.image import load_image
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, Pending
-from lebureau_app.providers.qemu.memory import Provenance
 from lebureau_app.providers.qemu.snapshots import SnapshotFolder
 from lebureau_app.settings import Settings
 
@@ -42,7 +41,7 @@ class Births:
             NotResumed: The memory is not there, or is damaged.
         """
         if machine.is_hibernated():
-            return Beginning(Origin.HIBERNATION, KeptMemory(machine.hibernation / "memory"))
+            return Beginning(Origin.HIBERNATION, _hibernated(machine))
         if (pending := machine.pending()) is None:
             return Beginning()
         memory = None if pending.cold else await self._memory(pending)
@@ -80,7 +79,7 @@ class Births:
         """Version of the QEMU that kept what waits here; empty if nobody knows."""
         with suppress(OSError, ValueError, KeyError):
             if machine.is_hibernated():
-                return Provenance.of(read_record(machine.hibernation / "memory.json")).qemu
+                return hibernation.provenance(machine).qemu
             if pending := machine.pending():
                 record = self._snapshot(pending).record()
                 return record.memory.qemu if record and record.memory else ""
@@ -105,7 +104,7 @@ class Births:
             return None
         if not snapshot.memory.is_file():
             raise NotResumed("the snapshot's memory is gone")
-        return KeptMemory(snapshot.memory)
+        return record.memory.kept(snapshot.memory)
 
     def _foundation(self, pending: Pending) -> Path:
         """The disk that a machine's overlay stands on until it is settled."""
@@ -122,3 +121,15 @@ class Births:
         fresh.unlink(missing_ok=True)
         await make_overlay(fresh, backing, identity.disk)
         fresh.replace(machine.disk)
+
+
+def _hibernated(machine: MachineFolder) -> KeptMemory:
+    """The memory that a machine wakes with.
+
+    Raises:
+        NotResumed: It is damaged.
+    """
+    try:
+        return hibernation.provenance(machine).kept(machine.hibernation / "memory")
+    except (OSError, ValueError, KeyError) as error:
+        raise NotResumed(f"what is known of it cannot be read: {error}") from error

@@ -8,6 +8,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
+from lebureau_app.providers.qemu.ramfile import RAM
 
 GUEST_PORTS = (22, 6080, 7681)
 """sshd, the VNC door and the terminal door."""
@@ -27,8 +28,6 @@ _SANDBOX = "on,obsolete=deny,resourcecontrol=deny"
 """`spawn` and `elevateprivileges` stay allowed: guestfwd forks, and calls setsid(2), for socat."""
 
 _MIB = 1 << 20
-_RAM = "pc.ram"
-"""The name of the memory, the same for every machine: a kept memory is found by it."""
 
 
 def compose(
@@ -65,7 +64,7 @@ def compose(
     return [
         *(binary, "-name", f"guest={identity.desktop_id}", "-uuid", identity.uuid),
         *accelerator.arguments,
-        *("-machine", f"{identity.machine_type},memory-backend={_RAM}"),
+        *("-machine", f"{identity.machine_type},memory-backend={RAM}"),
         *("-smp", str(identity.vcpus)),
         *_memory(machine, identity, beginning),
         *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
@@ -83,21 +82,21 @@ def compose(
 
 
 def _memory(machine: MachineFolder, identity: Identity, beginning: Beginning) -> list[str]:
-    """The guest's memory: its own, or a golden machine's until it writes to it.
+    """The guest's memory: its own, or a kept one until it writes to it.
 
-    A golden machine's file is opened for reading only, and its pages are copied before they are
-    written to: nothing that a guest does, discards included, can reach the file.
+    A kept memory is opened for reading only, and its pages are copied before they are written to:
+    nothing that a guest does, discards included, can reach the file.
     """
     size = f"{identity.memory // _MIB}M"
     if identity.golden:
         backend = f"memory-backend-file,mem-path={_safe(machine.ram)},share=on"
     elif beginning.memory and beginning.memory.ram:
-        ram = _safe(beginning.memory.ram)
-        backend = f"memory-backend-file,mem-path={ram},share=off,readonly=on,rom=off"
+        kept = f"mem-path={_safe(beginning.memory.ram)},offset={beginning.memory.pages}"
+        backend = f"memory-backend-file,{kept},share=off,readonly=on,rom=off"
     else:
         backend = "memory-backend-ram"
     waiting = ["-incoming", "defer", "-S"] if beginning.memory else []
-    return ["-object", f"{backend},id={_RAM},size={size}", "-m", f"size={size}", *waiting]
+    return ["-object", f"{backend},id={RAM},size={size}", "-m", f"size={size}", *waiting]
 
 
 def _boot(image: Image) -> list[str]:

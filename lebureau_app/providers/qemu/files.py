@@ -1,7 +1,9 @@
 """Files that outlive a loss of power, and what they take."""
 
+import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,27 @@ def occupied(file: Path) -> int:
         return file.stat().st_blocks * 512
     except FileNotFoundError:
         return 0
+
+
+def extents(handle: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where a file is no hole (lseek(2), SEEK_DATA and SEEK_HOLE): begins and ends, in bytes.
+
+    Args:
+        handle: The file, open.
+        begin: Where to look from.
+        end: Where to look to.
+    """
+    place = begin
+    while place < end:
+        try:
+            data = os.lseek(handle, place, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        place = min(os.lseek(handle, data, os.SEEK_HOLE), end)
+        if data < end:
+            yield data, place
 
 
 def persist(*paths: Path) -> None:

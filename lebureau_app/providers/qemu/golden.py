@@ -6,7 +6,6 @@ long as another disk stands on it.
 """
 
 import asyncio
-import errno
 import hashlib
 import logging
 import os
@@ -24,7 +23,7 @@ from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
-from lebureau_app.providers.qemu.files import occupied, persist, read_record, write_record
+from lebureau_app.providers.qemu.files import extents, occupied, persist, read_record, write_record
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Boot, Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -357,17 +356,8 @@ def _digest(file: Path) -> str:
 
 
 def _data_blocks(handle: int, size: int) -> Iterator[int]:
-    """Where the blocks begin that are not holes (lseek(2), SEEK_DATA and SEEK_HOLE)."""
-    place = 0
-    while place < size:
-        try:
-            data = os.lseek(handle, place, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            raise
-        hole = os.lseek(handle, data, os.SEEK_HOLE)
-        place = data - data % _BLOCK
-        while place < hole:
-            yield place
-            place += _BLOCK
+    """Where the blocks begin that are not holes, each once."""
+    done = 0
+    for data, hole in extents(handle, 0, size):
+        yield from range(max(done, data - data % _BLOCK), hole, _BLOCK)
+        done = max(done, -(-hole // _BLOCK) * _BLOCK)

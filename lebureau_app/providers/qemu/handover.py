@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from lebureau_app.providers.qemu import ramfile
 from lebureau_app.providers.qemu.chain import read_header
 from lebureau_app.providers.qemu.disk import make_overlay_ahead
 from lebureau_app.providers.qemu.files import host_boot, persist, read_record, write_record
@@ -134,6 +135,7 @@ class Handover:
         """Where the memory comes from; one that a loss of power may have torn is given up."""
         torn = self.live and self.host_boot != host_boot()
         if self._provenance.exists() and not torn:
+            ramfile.blank_stale_pages(self.snapshot.memory)
             return Provenance.of(read_record(self._provenance))
         self.snapshot.memory.unlink(missing_ok=True)
         return None

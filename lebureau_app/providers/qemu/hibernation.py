@@ -11,8 +11,9 @@ from pathlib import Path
 from qemu.qmp import QMPClient
 
 from lebureau_app.providers.qemu import memory
-from lebureau_app.providers.qemu.files import persist, write_record
+from lebureau_app.providers.qemu.files import persist, read_record, write_record
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder
+from lebureau_app.providers.qemu.memory import Provenance
 
 HIBERNATED = "Hibernated by Le Bureau."
 
@@ -32,16 +33,24 @@ async def keep_memory(monitor: QMPClient, machine: MachineFolder, identity: Iden
     await asyncio.to_thread(_make_anew, draft)
     try:
         await monitor.execute("stop")
-        provenance = await memory.save(monitor, draft / "memory", identity.machine_type)
+        saved = await memory.save(monitor, draft / "memory", identity.machine_type)
         await asyncio.to_thread(persist, draft / "memory")
-        write_record(draft / "memory.json", provenance.record())
-        machine.forget_used_hibernation()
+        write_record(draft / "memory.json", saved.record())
         draft.rename(machine.hibernation)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
         await memory.let_go_on(monitor)
         raise
     persist(machine.path)
+
+
+def provenance(machine: MachineFolder) -> Provenance:
+    """Where the memory of a hibernated machine comes from.
+
+    Raises:
+        OSError, ValueError, KeyError: Its record cannot be read.
+    """
+    return Provenance.of(read_record(machine.hibernation / "memory.json"))
 
 
 def draft_of(machine: MachineFolder) -> Path:

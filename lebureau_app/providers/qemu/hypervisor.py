@@ -129,7 +129,6 @@ class Hypervisor:
             await self._give_up(error)
         except qmp.Stranger as error:
             raise UnknownMachine(str(error)) from error
-        await asyncio.to_thread(self._machine.forget_used_hibernation)
 
     async def freeze(self) -> None:
         """Halt the guest for good, write the state of its devices down, and end QEMU.
@@ -142,7 +141,7 @@ class Hypervisor:
         async with self._conversation(KEEP_SECONDS) as monitor:
             await monitor.execute("stop")
             try:
-                await migration.save_devices(monitor, self._machine.state)
+                await migration.save_shared(monitor, self._machine.state)
             except migration.Failed as error:
                 await monitor.execute("cont")
                 raise ProviderError(f"QEMU could not keep the machine's state: {error}") from error
@@ -195,6 +194,7 @@ class Hypervisor:
         if not gone and not await asyncio.to_thread(processes.kill, uuid):
             raise NotYet("QEMU has been killed and is still there.")
         self._machine.remove_sockets()
+        await asyncio.to_thread(self._machine.forget_used_hibernation)
 
     async def _try_start(
         self,
@@ -244,6 +244,7 @@ class Hypervisor:
         except (qmp.Absent, qmp.Silent) as error:
             if await asyncio.to_thread(processes.is_alive, self._identity.uuid):
                 return self._view(Power.UNKNOWN, f"QEMU does not answer: {error}", boot.id)
+            await asyncio.to_thread(self._machine.forget_used_hibernation)
             return self._conclude(*self._post_mortem(boot))
         if state in _HALTED_STATES and self._machine.waits():
             await self.end()

@@ -20,7 +20,7 @@ from lebureau_app.providers.base import (
 )
 from lebureau_app.providers.qemu import hibernation, memory, tidying
 from lebureau_app.providers.qemu.chain import layers
-from lebureau_app.providers.qemu.files import host_boot, occupied, read_record
+from lebureau_app.providers.qemu.files import host_boot, occupied
 from lebureau_app.providers.qemu.handover import Handover
 from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder, Pending, machine_folders
@@ -52,7 +52,7 @@ class Keeping(Mending, Hibernate, Fork):
             _require_identity(machine)
             self._require_no_upgrade(machine)
             async with self._saving:
-                most = self._most(identity)
+                most = memory.most_to_save(identity.uuid, identity.memory)
                 memory.require_room(machine.path, most, "The memory of this desktop")
                 async with self._speaking(machine, identity) as monitor:
                     await hibernation.keep_memory(monitor, machine, identity)
@@ -116,7 +116,8 @@ class Keeping(Mending, Hibernate, Fork):
                 and SnapshotFolder(self._settings, disk.parent.name).is_dropped
             ]
             disk = sum(occupied(each) for each in (own, *left, machine.former_disk))
-            return Storage(disk, occupied(machine.hibernation / "memory"))
+            memories = (machine.hibernation, machine.used_hibernation)
+            return Storage(disk, sum(occupied(each / "memory") for each in memories))
 
     async def tidy(self) -> bool:
         """Shorten one chain by a piece, or remove what nothing stands on any more."""
@@ -146,7 +147,11 @@ class Keeping(Mending, Hibernate, Fork):
     async def _hand_over_live(self, handover: Handover, identity: Identity) -> None:
         """Snapshot a running machine: save its memory, and at that instant change its disk."""
         machine, file = handover.machine, handover.snapshot.memory
-        memory.require_room(machine.path, self._most(identity), "A snapshot of this desktop")
+        memory.require_room(
+            machine.path,
+            memory.most_to_save(identity.uuid, identity.memory),
+            "A snapshot of this desktop",
+        )
         await handover.begin()
         try:
             async with self._speaking(machine, identity) as monitor:
@@ -201,17 +206,12 @@ class Keeping(Mending, Hibernate, Fork):
             copied.remove()
         return True
 
-    def _most(self, identity: Identity) -> int:
-        goldens = self._settings.goldens_dir.resolve()
-        return memory.most_to_save(identity.uuid, identity.memory, goldens)
-
     def _waiting_memory(
         self, machine: MachineFolder
     ) -> tuple[Path, Provenance] | tuple[None, None]:
         """The memory that a machine which is off would resume, and where it comes from."""
         if machine.is_hibernated():
-            record = read_record(machine.hibernation / "memory.json")
-            return machine.hibernation / "memory", Provenance.of(record)
+            return machine.hibernation / "memory", hibernation.provenance(machine)
         if pending := machine.pending():
             source = SnapshotFolder(self._settings, pending.source)
             record = source.record()

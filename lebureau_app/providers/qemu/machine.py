@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Self
 
 from lebureau_app.errors import ProviderError, UnknownMachine
 from lebureau_app.providers.base import Origin, Power
+from lebureau_app.providers.qemu import processes
 from lebureau_app.providers.qemu.files import persist, read_record, write_record
 from lebureau_app.settings import Settings
 
@@ -151,7 +153,10 @@ class MachineFolder:
 
     @property
     def used_hibernation(self) -> Path:
-        """Where that folder goes when the machine has woken: a memory lives once."""
+        """Where that folder goes when the machine has woken: a memory lives once.
+
+        QEMU reads from it what the guest has not changed, for as long as the machine runs.
+        """
         return self.path / "hibernation.used"
 
     @property
@@ -258,7 +263,7 @@ class MachineFolder:
             persist(self.path)
 
     def forget_used_hibernation(self) -> None:
-        """Remove the memory that is no longer in use."""
+        """Remove the memory that the machine woke with; no QEMU needs it."""
         shutil.rmtree(self.used_hibernation, ignore_errors=True)
 
     def forget_former_disk(self) -> None:
@@ -367,8 +372,11 @@ def sweep(settings: Settings) -> None:
     for pattern in (".*.new", ".*.gone"):
         for folder in settings.desktops_dir.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
+    running = processes.by_uuid()
     for machine in machine_folders(settings):
-        machine.forget_used_hibernation()
+        with suppress(UnknownMachine):
+            if machine.identity().uuid not in running:
+                machine.forget_used_hibernation()
 
 
 def tail(log: Path, lines: int) -> str:

@@ -2,7 +2,7 @@
 
 QEMU writes each page to its own place in the file (`migration.MAPPED_RAM`), pages of nothing but
 zeros not at all. The guest may run on meanwhile: what it changes is written again, and only the
-last of it while it is halted.
+last of it while it is halted. The state of the devices comes behind.
 """
 
 import asyncio
@@ -12,14 +12,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from qemu.qmp import ExecuteError, QMPClient
 
 from lebureau_app.errors import NoCapacity, ProviderError
-from lebureau_app.providers.qemu import migration, processes
+from lebureau_app.providers.qemu import migration, processes, ramfile
+from lebureau_app.providers.qemu.beginning import KeptMemory, NotResumed
 from lebureau_app.providers.qemu.disk import full_disk
 from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.qmp import listed, told
@@ -55,6 +56,8 @@ class Provenance:
         machine_type: QEMU's versioned machine type.
         created: Seconds since 1970.
         size: Bytes that it occupies.
+        pages: Where in the file the memory begins, as it can be mapped; 0 if it cannot.
+        devices: Where in the file the state of the devices begins; 0 likewise.
     """
 
     qemu: str
@@ -62,6 +65,8 @@ class Provenance:
     machine_type: str
     created: float
     size: int
+    pages: int = 0
+    devices: int = 0
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Self:
@@ -70,15 +75,30 @@ class Provenance:
         Raises:
             KeyError: It does not say it.
         """
-        return cls(**{name: record[name] for name in cls.__slots__})
+        needed = {each.name for each in fields(cls) if each.default is MISSING}
+        return cls(**{name: record[name] for name in cls.__slots__ if name in needed | {*record}})
 
     def record(self) -> dict[str, Any]:
         """It, to be written down."""
         return asdict(self)
 
+    def kept(self, file: Path) -> KeptMemory:
+        """The memory in a file, for QEMU to go on with.
+
+        Raises:
+            NotResumed: The file has lost its end.
+        """
+        if not self.pages:
+            return KeptMemory(file)
+        if file.stat().st_size <= self.devices:
+            raise NotResumed("its file is shorter than it was")
+        return KeptMemory(file, file, self.devices, self.pages)
+
 
 async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
     """Write a machine's memory to a file; the guest is halted when it is done.
+
+    If it ran until then, `ramfile.blank_stale_pages` comes before the memory's first use.
 
     Args:
         monitor: The machine's monitor.
@@ -87,7 +107,7 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
 
     Raises:
         NoCapacity: The disk became full; `let_go_on` is next.
-        ProviderError: QEMU could not do it; `let_go_on` is next.
+        ProviderError: QEMU could not do it, or not as we know it; `let_go_on` is next.
     """
     await asyncio.to_thread(file.touch, 0o600)
     try:
@@ -97,12 +117,15 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
         await monitor.execute("migrate-set-parameters", speed)
         await monitor.execute("migrate", {"uri": f"file:{file}"})
         await _finish(monitor)
+        devices = await _add_devices(monitor, file, machine_type)
         return Provenance(
             qemu=await _release(monitor),
             accelerator=await _accelerator(monitor),
             machine_type=machine_type,
             created=time.time(),
             size=occupied(file),
+            pages=ramfile.layout(file).pages,
+            devices=devices,
         )
     except (ExecuteError, migration.Failed) as error:
         raise _refusal(str(error), file) from error
@@ -166,26 +189,39 @@ def disk_faults() -> Iterator[None]:
         raise
 
 
-def most_to_save(uuid: str, memory: int, goldens: Path) -> int:
+def most_to_save(uuid: str, memory: int) -> int:
     """How many bytes saving a running machine's memory may take at most.
 
-    That is what QEMU holds, and what its guest may have from a golden machine without having looked
-    at it yet (proc_pid_smaps(5), proc_pid_maps(5)).
+    That is what QEMU holds, and what its guest may have from a kept memory without having looked at
+    it yet (proc_pid_smaps(5)).
 
     Args:
         uuid: The machine's.
         memory: Bytes of memory that the guest has.
-        goldens: Where golden machines are kept.
     """
-    pid = processes.by_uuid().get(uuid)
     try:
+        pid = processes.by_uuid()[uuid]
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         held = int(rollup.partition("Rss:")[2].split()[0]) << 10
-        names = {line.split(maxsplit=5)[-1] for line in _lines(f"/proc/{pid}/maps")}
-        shared = sum(occupied(Path(name)) for name in names if name.startswith(f"{goldens}/"))
+        shared = sum(file.stat().st_blocks * 512 for file in processes.kept_memories(pid))
         return min(memory, held + shared)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, LookupError):
         return memory
+
+
+async def _add_devices(monitor: QMPClient, file: Path, machine_type: str) -> int:
+    """Put the state of the devices behind the memory.
+
+    Returns:
+        Where in the file it begins.
+    """
+    state = file.with_suffix(".devices")
+    await asyncio.to_thread(state.touch, 0o600)
+    try:
+        await migration.save_devices(monitor, state)
+        return await asyncio.to_thread(ramfile.add_devices, file, state, machine_type)
+    finally:
+        state.unlink()
 
 
 async def _finish(monitor: QMPClient) -> None:
@@ -213,7 +249,3 @@ async def _release(monitor: QMPClient) -> str:
 
 async def _accelerator(monitor: QMPClient) -> str:
     return "kvm" if (await told(monitor, "query-kvm")).get("enabled") else "tcg"
-
-
-def _lines(file: str) -> list[str]:
-    return Path(file).read_text().splitlines()

@@ -1,9 +1,10 @@
 """How a memory leaves QEMU and comes back (docs/devel/migration in QEMU's source).
 
 A golden machine's memory is a file that is mapped, so only its devices are written and loaded
-(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`).
-One thread writes it: with several (`multifd`) QEMU 10 crashes when it is cancelled, and hangs when
-the disk is full.
+(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`)
+and the devices behind: it is mapped as well, so that no page is read before the guest wants it. One
+thread writes it: with several (`multifd`) QEMU 10 crashes when it is cancelled, and hangs when the
+disk is full.
 """
 
 import asyncio
@@ -34,16 +35,16 @@ async def load(monitor: QMPClient, memory: KeptMemory) -> None:
     Raises:
         Failed: QEMU does not take it.
     """
-    source = {"uri": f"file:{memory.state}", "exit-on-error": False}
+    source = {"uri": f"file:{memory.state},offset={memory.devices}", "exit-on-error": False}
     try:
-        await prepare(monitor, SHARED_RAM if memory.ram else MAPPED_RAM)
+        await prepare(monitor, _capabilities(memory))
         await monitor.execute("migrate-incoming", source)
     except ExecuteError as error:
         raise Failed(str(error)) from error
     await finish(monitor)
 
 
-async def save_devices(monitor: QMPClient, state: Path) -> None:
+async def save_shared(monitor: QMPClient, state: Path) -> None:
     """Write everything but the memory of a halted machine, whose memory is a shared file.
 
     Args:
@@ -59,6 +60,20 @@ async def save_devices(monitor: QMPClient, state: Path) -> None:
     except ExecuteError as error:
         raise Failed(str(error)) from error
     await finish(monitor)
+
+
+async def save_devices(monitor: QMPClient, state: Path) -> None:
+    """Write the devices of a halted machine, whose memory has been written already.
+
+    Args:
+        monitor: The machine's monitor.
+        state: The file to write.
+
+    Raises:
+        ExecuteError: QEMU could not.
+    """
+    await prepare(monitor, ())
+    await monitor.execute("xen-save-devices-state", {"filename": str(state), "live": False})
 
 
 async def prepare(monitor: QMPClient, capabilities: tuple[str, ...]) -> None:
@@ -78,3 +93,10 @@ async def finish(monitor: QMPClient) -> None:
         if migration.get("status") in ("failed", "cancelled"):
             raise Failed(migration.get("error-desc") or "it does not say why.")
         await asyncio.sleep(_LOOK_AGAIN)
+
+
+def _capabilities(memory: KeptMemory) -> tuple[str, ...]:
+    """How a kept memory comes: it must be as it left."""
+    if memory.ram is None:
+        return MAPPED_RAM
+    return () if memory.ram == memory.state else SHARED_RAM

@@ -6,6 +6,7 @@ proved is also what is waited for or killed.
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NICENESS = 5
+
+_KEPT_MEMORY = re.compile(r" (/.*/memory(?: \(deleted\))?)$")
 
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -49,6 +52,20 @@ def by_uuid() -> dict[str, int]:
     reap()
     pids = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
     return {uuid: pid for pid in pids if (uuid := _uuid_of(pid))}
+
+
+def kept_memories(pid: int) -> set[Path]:
+    """The kept memories that a machine has mapped (proc_pid_maps(5)).
+
+    Args:
+        pid: The machine's process.
+
+    Raises:
+        OSError: It has ended.
+    """
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    found = (_KEPT_MEMORY.search(line) for line in lines)
+    return {Path(match[1]) for match in found if match}
 
 
 def is_alive(uuid: str) -> bool:

@@ -6,11 +6,13 @@ snapshots are never written to.
 """
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from qemu.qmp import QMPClient
 
+from lebureau_app.providers.qemu import processes
 from lebureau_app.providers.qemu.chain import disks, foundations, layers, read_header
 from lebureau_app.providers.qemu.disk import copy, put_on, relative_path
 from lebureau_app.providers.qemu.files import occupied, persist
@@ -38,11 +40,12 @@ def remove_unused(settings: Settings) -> bool:
         ProviderError: A disk cannot be read, so that nobody knows what stands on what.
     """
     standing = foundations(settings)
+    mapped = _mapped()
     awaited = {snapshot_awaited(machine) for machine in machine_folders(settings)}
     unused = [
         folder
         for folder in snapshot_folders(settings)
-        if folder.is_dropped and folder.id not in awaited
+        if folder.is_dropped and folder.id not in awaited and folder.memory.resolve() not in mapped
     ]
     for folder in unused:
         folder.memory.unlink(missing_ok=True)
@@ -153,6 +156,15 @@ class CopiedDisk:
     def remove(self) -> None:
         """Remove it, if it has not become the disk."""
         self._copy.unlink(missing_ok=True)
+
+
+def _mapped() -> set[Path]:
+    """The kept memories that running machines have mapped."""
+    found: set[Path] = set()
+    for pid in processes.by_uuid().values():
+        with suppress(OSError):
+            found |= processes.kept_memories(pid)
+    return found
 
 
 def _users(settings: Settings) -> Counter[Path]:

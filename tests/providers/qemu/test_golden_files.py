@@ -160,6 +160,17 @@ def test_a_hole_counts_as_the_zeros_that_it_is(sparse: Path, tmp_path: Path):
     assert golden._digest(full) == golden._digest(sparse)
 
 
+def test_a_block_with_holes_in_it_counts_once(tmp_path: Path):
+    file, full = tmp_path / "memory", tmp_path / "full"
+    with file.open("wb") as memory:
+        for place in (0, 3, 40, 70):
+            memory.seek(place * 4096)
+            memory.write(b"data" * 1024)
+    full.write_bytes(file.read_bytes())
+    assert full.stat().st_blocks > file.stat().st_blocks
+    assert golden._digest(full) == golden._digest(file)
+
+
 @pytest.mark.parametrize("place", [0, 3 * MIB + 5, 4 * MIB, 7 * MIB, 8 * MIB + 3])
 def test_a_byte_anywhere_makes_another_digest(sparse: Path, place: int):
     before = golden._digest(sparse)

@@ -115,8 +115,8 @@ async def test_killed_while_a_desktop_is_settled(
 @pytest.mark.parametrize(
     "step",
     [
-        "hypervisor.migration.save_devices-",
-        "hypervisor.migration.save_devices+",
+        "hypervisor.migration.save_shared-",
+        "hypervisor.migration.save_shared+",
         "hypervisor.processes.wait_gone+",
         "hypervisor.Hypervisor.freeze+",
         "golden._dig_holes+",

@@ -35,6 +35,8 @@ CHILD = "dsk_01J00000000000000000000001"
 HIBERNATING = [
     "memory.save-",
     "memory.migration.finish-",
+    "memory.migration.save_devices-",
+    "memory.ramfile.add_devices+",
     "memory.save+",
     "hibernation.persist+",
     "hibernation.write_record+",
@@ -52,9 +54,12 @@ WAKING = [
 SNAPSHOTTING = [
     "handover.Handover.begin+",
     "memory.migration.finish-",
+    "memory.migration.save_devices-",
+    "memory.ramfile.add_devices+",
     "memory.save+",
     "handover.Handover.remember+",
     "keeping._change_disk+",
+    "handover.ramfile.blank_stale_pages+",
     "handover.os.link-",
     "handover.os.link+",
     "snapshots.SnapshotFolder.complete-",

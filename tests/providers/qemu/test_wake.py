@@ -166,12 +166,74 @@ async def test_a_qemu_that_falls_silent_with_the_memory_is_asked_again(
     assert await Notebook(folder).read() == Letters("-", "d")
 
 
-async def test_a_used_memory_takes_no_room(
+async def test_a_memory_takes_room_for_as_long_as_its_machine_runs_on_it(
     asleep: str, provider: QemuProvider, folder: MachineFolder
 ):
+    asleep_with = (await provider.storage(DESKTOP, asleep)).memory
     await provider.start(DESKTOP, asleep)
-    assert not folder.hibernation.exists()
+    assert not folder.is_hibernated()
+    assert (await provider.storage(DESKTOP, asleep)).memory == asleep_with > 0
+    await provider.stop(DESKTOP, asleep, force=True)
+    assert (await provider.storage(DESKTOP, asleep)).memory == 0
     assert not folder.used_hibernation.exists()
+
+
+async def test_the_memory_of_a_machine_that_runs_on_it_outlives_a_new_server(
+    asleep: str, provider: QemuProvider, home: Path, folder: MachineFolder
+):
+    await provider.start(DESKTOP, asleep)
+    await provider.close()
+    await provider.open()
+    assert folder.used_hibernation.exists()
+    await provider.hibernate(DESKTOP, asleep)
+    assert not folder.used_hibernation.exists()
+    await provider.start(DESKTOP, asleep)
+    assert await Notebook(folder).read() == Letters("m", "d")
+    os.kill(processes.by_uuid()[asleep], signal.SIGKILL)
+    await asyncio.to_thread(processes.wait_gone, asleep, 10)
+    assert (await seen(provider, asleep)).power is Power.FAILED
+    assert not folder.used_hibernation.exists()
+
+
+async def test_a_memory_that_an_earlier_le_bureau_kept_is_resumed(
+    asleep: str, provider: QemuProvider, folder: MachineFolder
+):
+    record = folder.hibernation / "memory.json"
+    earlier = json.loads(record.read_text())
+    del earlier["pages"], earlier["devices"]
+    record.write_text(json.dumps(earlier))
+    await provider.start(DESKTOP, asleep)
+    assert await Notebook(folder).read() == Letters("m", "d")
+
+
+async def test_a_record_that_cannot_be_read_does_not_lose_the_memory(
+    asleep: str, provider: QemuProvider, folder: MachineFolder
+):
+    record = folder.hibernation / "memory.json"
+    whole = record.read_text()
+    record.write_text("{}")
+    with pytest.raises(MemoryRefused):
+        await provider.start(DESKTOP, asleep)
+    record.write_text(whole)
+    await provider.start(DESKTOP, asleep)
+    assert await Notebook(folder).read() == Letters("m", "d")
+
+
+async def test_a_dropped_snapshot_stays_while_a_fork_runs_on_its_memory(
+    provider: QemuProvider, folder: MachineFolder, home: Path
+):
+    ref = await noted(provider, folder)
+    await provider.take_snapshot(DESKTOP, ref, SNAPSHOT)
+    child = await provider.create(spec(CHILD, SNAPSHOT))
+    await provider.start(CHILD, child)
+    await provider.settle(CHILD, child)
+    await provider.drop_snapshot(SNAPSHOT)
+    memory = home / "snapshots" / SNAPSHOT / "memory"
+    assert memory.exists()
+    await provider.stop(CHILD, child, force=True)
+    while await provider.tidy():
+        pass
+    assert not memory.exists()
 
 
 async def test_the_memory_of_a_fork_that_is_gone_is_not_replaced_by_a_boot(
