@@ -27,10 +27,11 @@ from image.kernel import extract_kernel, write_initrd
 from image.manifest import describe, write_manifest
 from image.mirrors import Mirrors, find_mirrors
 from image.namespace import run_in_namespace
+from image.openclaw import install_openclaw
 from image.prime import prime_openclaw
 from image.progress import Progress
 from image.recipe import PROFILES, Profile, image_id
-from image.software import install_node, install_openclaw, install_ttyd
+from image.software import install_node, install_ttyd
 from image.tree import Tree
 
 UNFINISHED = ".building-"

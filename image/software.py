@@ -1,4 +1,4 @@
-"""What Debian's suite does not have: Node.js, OpenClaw and ttyd, each pinned."""
+"""What Debian's suite does not have, but for OpenClaw: Node.js and ttyd, each pinned."""
 
 from __future__ import annotations
 
@@ -13,49 +13,9 @@ from image.recipe import PinnedFile, Profile
 from image.tree import Tree
 
 NODE = "/opt/node"
-OPENCLAW = "/usr/local/lib/node_modules/openclaw"
 SCRATCH = "/root/build"
 BUILD_CA = f"{SCRATCH}/ca.crt"
 FETCH_TIMEOUT_S = 120
-PATIENCE_MS = (
-    ("LEASE_HEARTBEAT_START_TIMEOUT_MS", "5e3", "9e4"),
-    ("CDP_HTTP_REQUEST_TIMEOUT_MS", "1500", "3e4"),
-    ("CDP_WS_HANDSHAKE_TIMEOUT_MS", "5e3", "6e4"),
-    ("CDP_JSON_NEW_TIMEOUT_MS", "1500", "3e4"),
-    ("CDP_TARGET_NAVIGATION_RESULT_TIMEOUT_MS", "2e3", "2e4"),
-    ("PLAYWRIGHT_TARGET_INFO_TIMEOUT_MS", "2e3", "2e4"),
-    ("PROFILE_HTTP_REACHABILITY_TIMEOUT_MS", "300", "2e4"),
-    ("PROFILE_WS_REACHABILITY_MAX_TIMEOUT_MS", "2e3", "3e4"),
-    ("PROFILE_ATTACH_RETRY_TIMEOUT_MS", "1200", "3e4"),
-    ("DEFAULT_BROWSER_PROXY_TIMEOUT_MS", "2e4", "12e4"),
-)
-
-
-# What OpenClaw ends when it was not used for a while, and an emulated CPU starts again in a minute.
-IDLE_MS = (
-    ("options.idleTimeoutMs ?? 6e4", "options.idleTimeoutMs ?? 0"),
-    ("idleTimeoutMs: 3e4", "idleTimeoutMs: 0"),
-    ("SQLITE_IDLE_HANDLE_TTL_MS = 18e5", "SQLITE_IDLE_HANDLE_TTL_MS = 2147483647"),
-    ("AUTH_PROFILE_READ_IDLE_MS = 18e5", "AUTH_PROFILE_READ_IDLE_MS = 2147483647"),
-    ("IDLE_EXECUTION_MS = 6e4", "IDLE_EXECUTION_MS = 2147483647"),
-)
-
-# A worker that is late is ended and started again, which makes it late again.
-LATE_MS = (("resolveTimerTimeoutMs(timeoutMs, 6e4)", "10 * resolveTimerTimeoutMs(timeoutMs, 6e4)"),)
-
-# What it does as soon as a database is opened, beside the message that somebody waits for.
-LATER_MS = (("queue.paths.size > 0 ? 0 :", "queue.paths.size > 0 ? 36e5 :"),)
-
-# It ends the worker that reads sessions after each look for where they are, and the next question
-# waits until another one has started.
-KEPT_WORKER = (("if (dispatched) try {", "if (false) try {"),)
-
-# It examines its whole state again at each start with other settings, such as another model key;
-# another version of it, or of a plugin, still makes it do so.
-MIGRATED = (
-    ("hashRuntimeConfigValue(effectiveConfig)", '"any"'),
-    ("hashRuntimeConfigValue(pluginDoctorConfig)", '"any"'),
-)
 
 
 def install_node(tree: Tree, profile: Profile) -> None:
@@ -81,29 +41,6 @@ def install_node(tree: Tree, profile: Profile) -> None:
         """,
         env=fetch_environment(tree),
     )
-
-
-def install_openclaw(tree: Tree, profile: Profile) -> None:
-    """Install OpenClaw and its dependencies with npm."""
-    tree.shell(
-        f"""
-        npm install --global --prefix /usr/local --no-audit --no-fund --no-update-notifier \
-            --cache {SCRATCH}/npm openclaw@{profile.openclaw}
-        rm -rf {SCRATCH}/npm {OPENCLAW}/docs
-        """,
-        env=fetch_environment(tree),
-    )
-    _make_openclaw_patient(tree)
-
-
-def _make_openclaw_patient(tree: Tree) -> None:
-    """Give an emulated CPU the time that OpenClaw takes for granted, and spare it what can wait."""
-    times = [(f"{name} = {given};", f"{name} = {patient};") for name, given, patient in PATIENCE_MS]
-    for given, patient in (*times, *IDLE_MS, *LATE_MS, *LATER_MS, *KEPT_WORKER, *MIGRATED):
-        tree.shell(f"""
-            files=$(grep -rlF '{given}' {OPENCLAW}/dist)
-            sed -i 's/{given}/{patient}/' $files
-        """)
 
 
 def install_ttyd(tree: Tree, profile: Profile, mirrors: Mirrors) -> None:

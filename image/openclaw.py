@@ -1,0 +1,136 @@
+"""OpenClaw in the image: installed, and changed where an emulated CPU is too slow for it.
+
+An interpreted OpenClaw on an emulated CPU is some ten times slower than its makers expect. What it
+gives up too early is told to wait, what it ends and starts again is kept, and what it reads anew
+from the disk each time, though nothing in the image changes, is read once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from image.errors import BuildError
+from image.recipe import Profile
+from image.software import SCRATCH, fetch_environment
+from image.tree import Tree
+
+OPENCLAW = "/usr/local/lib/node_modules/openclaw"
+_NEW_MAP = "/* @__PURE__ */ new Map()"
+
+PATIENCE_MS = (
+    ("LEASE_HEARTBEAT_START_TIMEOUT_MS", "5e3", "9e4"),
+    ("CDP_HTTP_REQUEST_TIMEOUT_MS", "1500", "3e4"),
+    ("CDP_WS_HANDSHAKE_TIMEOUT_MS", "5e3", "6e4"),
+    ("CDP_JSON_NEW_TIMEOUT_MS", "1500", "3e4"),
+    ("CDP_TARGET_NAVIGATION_RESULT_TIMEOUT_MS", "2e3", "2e4"),
+    ("PLAYWRIGHT_TARGET_INFO_TIMEOUT_MS", "2e3", "2e4"),
+    ("PROFILE_HTTP_REACHABILITY_TIMEOUT_MS", "300", "2e4"),
+    ("PROFILE_WS_REACHABILITY_MAX_TIMEOUT_MS", "2e3", "3e4"),
+    ("PROFILE_ATTACH_RETRY_TIMEOUT_MS", "1200", "3e4"),
+    ("DEFAULT_BROWSER_PROXY_TIMEOUT_MS", "2e4", "12e4"),
+)
+_PATIENT = tuple((f"{name} = {given};", f"{name} = {ours};") for name, given, ours in PATIENCE_MS)
+
+# What OpenClaw ends when it was not used for a while, and an emulated CPU starts again in a minute.
+_NEVER_IDLE = (
+    ("options.idleTimeoutMs ?? 6e4", "options.idleTimeoutMs ?? 0"),
+    ("idleTimeoutMs: 3e4", "idleTimeoutMs: 0"),
+    ("SQLITE_IDLE_HANDLE_TTL_MS = 18e5", "SQLITE_IDLE_HANDLE_TTL_MS = 2147483647"),
+    ("AUTH_PROFILE_READ_IDLE_MS = 18e5", "AUTH_PROFILE_READ_IDLE_MS = 2147483647"),
+    ("IDLE_EXECUTION_MS = 6e4", "IDLE_EXECUTION_MS = 2147483647"),
+)
+
+# A worker that is late is ended and started again, which makes it late again.
+_LATE = (("resolveTimerTimeoutMs(timeoutMs, 6e4)", "10 * resolveTimerTimeoutMs(timeoutMs, 6e4)"),)
+
+# What it does as soon as a database is opened, beside the message that somebody waits for.
+_LATER = (("queue.paths.size > 0 ? 0 :", "queue.paths.size > 0 ? 36e5 :"),)
+
+# It ends the worker that reads sessions after each look for where they are, and the next question
+# waits until another one has started.
+_KEPT_WORKER = (("if (dispatched) try {", "if (false) try {"),)
+
+# It examines its whole state again at each start with other settings, such as another model key;
+# another version of it, or of a plugin, still makes it do so.
+_MIGRATED = (
+    ("hashRuntimeConfigValue(effectiveConfig)", '"any"'),
+    ("hashRuntimeConfigValue(pluginDoctorConfig)", '"any"'),
+)
+
+# It searches the disk for plugins several times when its configuration changes. They come with the
+# image: the first search holds until it starts anew, and so does what it found out about them.
+_PLUGINS_STAY = (
+    (f"\tdiscovery: {_NEW_MAP},", "\tdiscovery: globalThis.lebureauDiscovery ??= new Map(),"),
+    (
+        f"\tsharedDiscovery: {_NEW_MAP},",
+        "\tsharedDiscovery: globalThis.lebureauShared ??= new Map(),",
+    ),
+    (
+        "stalePluginFiles ??= persistedIndex ?",
+        "stalePluginFiles ??= globalThis.lebureauStale ??= persistedIndex ?",
+    ),
+    ("normalizePluginsConfig(params.config?.plugins).loadPaths.length > 0 ||", "false ||"),
+)
+
+# It searches for the sign-ins of other programs, and for models that could review skills; the image
+# has none of those programs, and that review is off.
+_NOT_HERE = (
+    (
+        "function resolveExternalAuthProfilesWithPlugins(params) {",
+        "function resolveExternalAuthProfilesWithPlugins(params) {\n\t\treturn [];",
+    ),
+    (
+        "const configuredEligibility = hasEligibleSkillCollectionReviewRuntime(",
+        "const configuredEligibility = workshopEnabled && hasEligibleSkillCollectionReviewRuntime(",
+    ),
+)
+
+CHANGES = (
+    *_PATIENT,
+    *_NEVER_IDLE,
+    *_LATE,
+    *_LATER,
+    *_KEPT_WORKER,
+    *_MIGRATED,
+    *_PLUGINS_STAY,
+    *_NOT_HERE,
+)
+"""What is in OpenClaw's program, and what is there instead."""
+
+
+def install_openclaw(tree: Tree, profile: Profile) -> None:
+    """Install OpenClaw and its dependencies with npm, and change it."""
+    tree.shell(
+        f"""
+        npm install --global --prefix /usr/local --no-audit --no-fund --no-update-notifier \
+            --cache {SCRATCH}/npm openclaw@{profile.openclaw}
+        rm -rf {SCRATCH}/npm {OPENCLAW}/docs
+        """,
+        env=fetch_environment(tree),
+    )
+    change(tree.path(f"{OPENCLAW}/dist"))
+
+
+def change(program: Path) -> None:
+    """Change every place in OpenClaw's program that has to be.
+
+    Args:
+        program: The folder of its modules.
+
+    Raises:
+        BuildError: It has such a place no more: another version needs another change.
+    """
+    texts = {file: file.read_text() for file in program.rglob("*.*js")}
+    changed = set[Path]()
+    for given, ours in CHANGES:
+        holders = [file for file, text in texts.items() if given in text]
+        if not holders:
+            raise BuildError(
+                f"OpenClaw has no “{given.strip()}” any more.",
+                "See in image/openclaw.py what that was changed for, and whether it still must be.",
+            )
+        for file in holders:
+            texts[file] = texts[file].replace(given, ours)
+        changed.update(holders)
+    for file in changed:
+        file.write_text(texts[file])

