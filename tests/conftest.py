@@ -47,10 +47,8 @@ from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
 from tests.e2e.support import Client, until
 from tests.support.image_build import CACHE, ImageBuild, building, is_built
-from tests.support.server import ACCOUNT, OWNER, Server, servers
-from tests.support.server import PASSWORD as OWNERS_PASSWORD
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server, servers
 
-PASSWORD = "correct horse battery"
 ORIGIN = "http://bureau.test"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -410,7 +408,7 @@ def golden_machines(golden_images: Path) -> Path:
 
 def _wait_for_golden(server: Server) -> None:
     with Client(server.url) as client:
-        client.sign_in(OWNER, OWNERS_PASSWORD)
+        client.sign_in(OWNER, PASSWORD)
 
         def made() -> bool:
             images = client.get("/api/images")["items"]

@@ -40,8 +40,6 @@ async def make_machine(work: Work) -> None:
     """Have the provider make the machine, or find the one it made before."""
     spec = desktop_state.spec_of(work.desktop, work.public_key)
     expected = Origin.BOOT if work.desktop.ref else await _origin_of_a_newborn(work, spec)
-    if expected is Origin.GOLDEN:
-        await _show_what_it_will_show(work, spec)
     ref = await work.provider.create(spec)
     if ref != work.desktop.ref:
         await desktop_state.note(
@@ -112,20 +110,18 @@ async def _copy_of_the_original(snapshot_id: str) -> None:
 
 
 async def _origin_of_a_newborn(work: Work, spec: MachineSpec) -> Origin:
-    """What a machine that is about to be made will begin from."""
+    """What a machine that is about to be made will begin from.
+
+    A golden machine's picture is that of the newborn until its own screen is there.
+    """
     if spec.snapshot:
         return Origin.FORK
-    if isinstance(work.provider, Goldens) and await work.provider.golden(spec):
-        return Origin.GOLDEN
-    return Origin.BOOT
-
-
-async def _show_what_it_will_show(work: Work, spec: MachineSpec) -> None:
-    """Keep the golden machine's picture as that of a newborn, until its own screen is there."""
-    assert isinstance(work.provider, Goldens)
-    golden = await work.provider.golden(spec)
-    if golden and (picture := await work.provider.golden_picture(golden)):
+    provider = work.provider
+    if not isinstance(provider, Goldens) or (golden := await provider.golden(spec)) is None:
+        return Origin.BOOT
+    if picture := await provider.golden_picture(golden):
         await snapshot_state.keep_picture(work.desktop.id, picture)
+    return Origin.GOLDEN
 
 
 def _has_no_identity_yet(machine: Machine | None) -> bool:

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Response, expect
 
 from lebureau_app import frontend
 from tests.e2e.support import Client, until
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -29,9 +29,7 @@ _NUMBERS = count(1)
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
     frontend.build()
-    return make_server(
-        LEBUREAU_PROVIDER="fake", LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD
-    )
+    return make_server(LEBUREAU_PROVIDER="fake", **ACCOUNT)
 
 
 @pytest.fixture

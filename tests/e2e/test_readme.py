@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import readme
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 
 pytestmark = pytest.mark.e2e
 
@@ -14,9 +14,7 @@ pytestmark = pytest.mark.e2e
 def test_from_signing_in_to_the_end_of_a_desktop(
     make_server: Callable[..., Server], tmp_path: Path
 ):
-    server = make_server(
-        LEBUREAU_PROVIDER="fake", LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD
-    )
+    server = make_server(LEBUREAU_PROVIDER="fake", **ACCOUNT)
     account = {"LB": server.url, "EMAIL": OWNER, "PASSWORD": PASSWORD}
     begin = readme.with_values(readme.lines_under("Sign in, and make an API key"), **account)
     keep = readme.lines_under("Keep it as it is")

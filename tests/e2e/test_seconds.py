@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.looking import canvas_image, shows_the_panel, sign_in
 from tests.e2e.support import Client, machines, until
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
@@ -29,9 +29,7 @@ IDENTITY = (
 def server(
     make_server: Callable[..., Server], golden_machines: Path, model: dict[str, Any]
 ) -> Server:
-    server = make_server(
-        golden_machines, LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD
-    )
+    server = make_server(golden_machines, **ACCOUNT)
     with Client(server.url) as client:
         client.sign_in(OWNER, PASSWORD)
         key = {"name": "Scripted", "provider": "openai-compatible", "key": "sk-seconds-1"}

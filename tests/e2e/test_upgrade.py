@@ -13,7 +13,7 @@ import pytest
 
 from image.recipe import PROFILES, image_id
 from tests.e2e.support import Client, machines, until
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
@@ -43,7 +43,7 @@ def two_images(golden_machines: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server], two_images: Path) -> Server:
-    return make_server(two_images, LEBUREAU_ADMIN_EMAIL=OWNER, LEBUREAU_ADMIN_PASSWORD=PASSWORD)
+    return make_server(two_images, **ACCOUNT)
 
 
 def test_what_is_its_own_is_carried_over(

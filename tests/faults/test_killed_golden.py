@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support import Client, until
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 from tests.support.tiny_guest import make_current_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -25,8 +25,7 @@ def server(make_server: Callable[..., Server], tmp_path: Path) -> Server:
     make_current_image(images)
     return make_server(
         images,
-        LEBUREAU_ADMIN_EMAIL=OWNER,
-        LEBUREAU_ADMIN_PASSWORD=PASSWORD,
+        **ACCOUNT,
         LEBUREAU_TIER_FREE_MEMORY=str(128 << 20),
         LEBUREAU_TIER_FREE_DISK=str(1 << 30),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support import Client, machines, until
-from tests.support.server import OWNER, PASSWORD, Server
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 from tests.support.tiny_guest import make_current_image
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -23,8 +23,7 @@ def server(make_server: Callable[..., Server], tmp_path_factory: pytest.TempPath
     make_current_image(images)
     return make_server(
         images,
-        LEBUREAU_ADMIN_EMAIL=OWNER,
-        LEBUREAU_ADMIN_PASSWORD=PASSWORD,
+        **ACCOUNT,
         LEBUREAU_RESUME="false",
     )
 
