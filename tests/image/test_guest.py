@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def test_a_gateway_with_another_token_is_taken_over(
     monkeypatch.setattr(
         takeover,
         "in_background",
-        lambda before, after, *, reloads: taken.append((before, after, reloads)),
+        lambda before, after, _, configure: taken.append((before, after, configure())),
     )
     applying.apply(machine, {"agent": {"keys": {"gateway": {"token": "golden"}}}})
     activate(tmp_path, "lebureau-openclaw.service")
@@ -135,6 +135,50 @@ def test_a_gateway_with_another_token_is_taken_over(
     applying.apply(machine, {"agent": {"keys": keys, "config": config}})
     applying.apply(machine, {"agent": {"keys": keys, "config": config}})
     assert taken == [("golden", "own", bool(config))]
+
+
+def test_a_takeover_leaves_a_newer_configuration_alone(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[Callable[[], bool]] = []
+    monkeypatch.setattr(
+        takeover, "in_background", lambda _before, _after, _machine, later: waiting.append(later)
+    )
+    applying.apply(machine, {"agent": {"keys": {"gateway": {"token": "golden"}}}})
+    activate(tmp_path, "lebureau-openclaw.service")
+    keys = {"gateway": {"token": "own"}}
+    applying.apply(machine, {"agent": {"keys": keys, "config": {"older": 1}}})
+    newer = {"keys": keys, "config": {"newer": 1}}
+    applying.apply(machine, {"agent": newer})
+    assert [configure() for configure in waiting] == [True]
+    config = json.loads((tmp_path / "home/agent/.openclaw/openclaw.json").read_text())
+    assert ("newer" in config, "older" in config) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("program", "login", "is_in"),
+    [
+        ("sshd-session", "1000", True),
+        ("sshd-session", "4294967295", False),
+        ("bash", "1000", False),
+    ],
+)
+def test_a_takeover_makes_way_until_somebody_has_signed_in(
+    machine: Machine, tmp_path: Path, program: str, login: str, is_in: bool
+) -> None:
+    process = tmp_path / "proc/4711"
+    process.mkdir()
+    (process / "comm").write_text(f"{program}\n")
+    (process / "loginuid").write_text(login)
+    assert takeover.somebody_is_in(machine) is is_in
+
+
+def test_a_takeover_does_not_make_way_for_ever(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "MAKES_WAY_FOR_S", 0)
+    monkeypatch.setattr(takeover.time, "sleep", lambda _: pytest.fail("it waits"))
+    takeover.make_way(machine)
 
 
 def test_config_is_the_base_with_the_overlay_on_top(machine: Machine, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from lebureau_guest import takeover
 from lebureau_guest.gateway import Gateway, GatewayError
 from lebureau_guest.takeover import take_over
 
@@ -67,7 +68,11 @@ async def test_the_token_changes_although_the_configuration_stays(running: Runni
         Gateway(before, running.port)
 
 
-async def test_the_token_changes_with_the_configuration_by_itself(running: Running) -> None:
+async def test_the_token_changes_with_the_configuration_by_itself(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "tell", lambda *_: pytest.fail("it is pushed"))
+    monkeypatch.setattr(takeover, "NOTICES_WITHIN_S", 5)
     before = change_token(running, "third")
     place = running.key_file.with_name("openclaw.json")
     config = json.loads(place.read_text())

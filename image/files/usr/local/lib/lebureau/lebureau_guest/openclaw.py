@@ -28,17 +28,20 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     keys, overlay = agent.get("keys"), agent.get("config", {})
     if not isinstance(keys, dict) or not isinstance(overlay, dict):
         raise GuestError("agent.keys and agent.config must be JSON objects.")
-    config = merge(json.loads(machine.read(BASE_CONFIG)), overlay)
-    before = gateway_token(json.loads(machine.read(KEYS) or "{}"))
+    config = json.dumps(merge(json.loads(machine.read(BASE_CONFIG)), overlay), indent=2) + "\n"
+    before, after = gateway_token(json.loads(machine.read(KEYS) or "{}")), gateway_token(keys)
     machine.write(KEYS, json.dumps(keys), mode=0o600, private=True)
-    text = json.dumps(config, indent=2) + "\n"
-    reloads = machine.write(CONFIG, text, mode=0o600, private=True)
-    if not machine.is_active(UNIT):
-        machine.run(["systemctl", "start", "--no-block", UNIT])
-    elif before != (after := gateway_token(keys)):
+    if machine.is_active(UNIT) and before != after:
         from lebureau_guest import takeover
 
-        takeover.in_background(before, after, reloads=reloads)
+        former = machine.read(CONFIG)
+        takeover.in_background(
+            before, after, machine, lambda: _configure_unless_changed(machine, config, former)
+        )
+        return
+    _configure(machine, config)
+    if not machine.is_active(UNIT):
+        machine.run(["systemctl", "start", "--no-block", UNIT])
 
 
 def shut_off(machine: Machine) -> None:
@@ -51,6 +54,17 @@ def gateway_token(keys: dict[str, Any]) -> str:
     """The token in a key file, or nothing."""
     gateway = keys.get("gateway")
     return str(gateway.get("token", "")) if isinstance(gateway, dict) else ""
+
+
+def _configure(machine: Machine, config: str) -> None:
+    machine.write(CONFIG, config, mode=0o600, private=True)
+
+
+def _configure_unless_changed(machine: Machine, config: str, former: str) -> bool:
+    """Write a configuration, unless a newer one has come; tell whether there is another now."""
+    if machine.read(CONFIG) == former:
+        _configure(machine, config)
+    return machine.read(CONFIG) != former
 
 
 def merge(base: Any, overlay: Any) -> Any:

@@ -2,7 +2,8 @@
 
 A restart would take it minutes where the CPU is emulated. OpenClaw reads its key file again when
 its configuration changes, which it notices by itself, and when it is told to (`secrets.reload`).
-To be asked costs it seconds that it needs for this, so it is left alone at first.
+To be asked costs it seconds that it needs for this, so it is left alone at first. All of that keeps
+a CPU busy that somebody may wait for: it begins when the control plane has signed in.
 """
 
 from __future__ import annotations
@@ -10,21 +11,27 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
+from lebureau_guest.machine import USER_ID, Machine
 
+MAKES_WAY_FOR_S = 6
+LOOKS_EVERY_S = 0.2
 NOTICES_WITHIN_S = 60
 ASK_EVERY_S = 5
 PATIENCE_S = 300
 
 
-def in_background(before: str, after: str, *, reloads: bool) -> None:
+def in_background(before: str, after: str, machine: Machine, configure: Callable[[], bool]) -> None:
     """Take over in a process of its own, which whoever called this need not wait for.
 
     Args:
         before: The gateway's token so far.
         after: Its token from now on, which is in its key file already.
-        reloads: Whether its configuration has changed as well, so that it reloads by itself.
+        machine: The machine.
+        configure: Writes its configuration, and tells whether that has changed.
     """
     sys.stdout.flush()
     if os.fork():
@@ -34,9 +41,30 @@ def in_background(before: str, after: str, *, reloads: bool) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nothing, stream)
-        take_over(before, after, reloads=reloads)
+        make_way(machine)
+        take_over(before, after, reloads=configure())
     finally:
         os._exit(0)
+
+
+def make_way(machine: Machine) -> None:
+    """Wait until the control plane has signed in, but not for long."""
+    deadline = time.monotonic() + MAKES_WAY_FOR_S
+    while not somebody_is_in(machine) and time.monotonic() < deadline:
+        time.sleep(LOOKS_EVERY_S)
+
+
+def somebody_is_in(machine: Machine) -> bool:
+    """Whether somebody has signed in over SSH (proc_pid_loginuid(5), which pam_loginuid sets)."""
+    for process in machine.path("/proc").iterdir():
+        with suppress(OSError):
+            if (
+                process.name.isdigit()
+                and machine.read(f"/proc/{process.name}/comm").strip() == "sshd-session"
+                and machine.read(f"/proc/{process.name}/loginuid").strip() == str(USER_ID)
+            ):
+                return True
+    return False
 
 
 def take_over(before: str, after: str, *, reloads: bool, port: int = PORT) -> bool:
@@ -51,12 +79,13 @@ def take_over(before: str, after: str, *, reloads: bool, port: int = PORT) -> bo
     Returns:
         Whether it does.
     """
-    began = time.monotonic()
     if reloads:
-        time.sleep(ASK_EVERY_S)
-    while (waited := time.monotonic() - began) < PATIENCE_S:
-        if not reloads or waited > NOTICES_WITHIN_S:
-            tell(before, port)
+        time.sleep(NOTICES_WITHIN_S)
+        if accepts(after, port):
+            return True
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        tell(before, port)
         if accepts(after, port):
             return True
         time.sleep(ASK_EVERY_S)
