@@ -6,15 +6,16 @@ import { Stopwatch } from "./stopwatch.jsx";
 const STILL_WIDTH = 1280;
 
 /** The last picture of the screen: what is shown until there is a connection, and after it has ended. */
-function useStill(desktopId, wanted) {
+function useStill(desktopId, wanted, waiting) {
   const [still, setStill] = useState(() => lastPicture(desktopId));
+  const attempt = still ? "" : waiting; // a fork has none before its original has been copied
   useEffect(() => {
     setStill(lastPicture(desktopId));
     if (!wanted) return undefined;
     let gone = false;
     fetchPicture(desktopId, STILL_WIDTH).then((picture) => picture && !gone && setStill(picture));
     return () => { gone = true; };
-  }, [desktopId, wanted]);
+  }, [desktopId, wanted, attempt]);
   return [still, setStill];
 }
 
@@ -23,7 +24,7 @@ export function Screen({ desktopId, path, control, ready, kept, waiting, since, 
   const host = useRef(null);
   const rfb = useRef(null);
   const [status, setStatus] = useState("");
-  const [still, setStill] = useStill(desktopId, ready || kept);
+  const [still, setStill] = useStill(desktopId, ready || kept, waiting);
   const mode = control ? "control" : "view";
 
   useEffect(() => {
