@@ -1,6 +1,6 @@
 """Times how desktops start: by a cold boot, by resuming the golden machine, by waking.
 
-    python -m benchmarks.start [--rounds 10] [--cold-rounds N] [--together 5] [--cache DIR]
+    python -m benchmarks.start [--rounds 10] [--cold-turns 10] [--together 5] [--cache DIR]
 
 Two servers of its own take turns on this machine, one that resumes and one that boots, with one
 desktop at a time: cold boot, resume, hibernation and wake follow each other in every round. Then
@@ -75,13 +75,13 @@ def talk(bench: Bench, kind: str, desktop_id: str, began: float) -> None:
         bench.note(f"{kind}: {turn}", ended - (began if turn == "first reply" else asked))
 
 
-def round_of(booting: Bench, resuming: Bench, number: int, cold: bool) -> None:
+def round_of(booting: Bench, resuming: Bench, number: int, *, cold_turns: bool) -> None:
     """One cold boot, one resume, one hibernation and wake."""
-    if cold:
-        began = time.perf_counter()
-        desktop_id = create(booting, "cold", number)
+    began = time.perf_counter()
+    desktop_id = create(booting, "cold", number)
+    if cold_turns:
         talk(booting, "cold", desktop_id, began)
-        booting.destroy(desktop_id)
+    booting.destroy(desktop_id)
     began = time.perf_counter()
     desktop_id = create(resuming, "resume", number)
     talk(resuming, "resume", desktop_id, began)
@@ -171,10 +171,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--cold-rounds", type=int, help="fewer cold boots than rounds")
+    parser.add_argument(
+        "--cold-turns", type=int, default=10, help="rounds that await a booted agent, up to 10 min"
+    )
     parser.add_argument("--together", type=int, default=5)
     chosen = parser.parse_args()
-    cold_rounds = chosen.rounds if chosen.cold_rounds is None else chosen.cold_rounds
     figures: dict[str, list[float]] = {}
     with (
         scripted_model() as key,
@@ -189,7 +190,7 @@ def main() -> None:
         try:
             density(resuming)
             for number in range(1, chosen.rounds + 1):
-                round_of(booting, resuming, number, cold=number <= cold_rounds)
+                round_of(booting, resuming, number, cold_turns=number <= chosen.cold_turns)
             together(resuming, chosen.together)
         except (httpx.HTTPError, RuntimeError, TimeoutError, KeyboardInterrupt) as error:
             print(f"\nended early: {error!r}")
