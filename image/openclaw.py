@@ -72,6 +72,9 @@ _PLUGINS_STAY = (
     ("normalizePluginsConfig(params.config?.plugins).loadPaths.length > 0 ||", "false ||"),
 )
 
+# A reload waits for what the plugins of before are still at, and one call of ours never ends.
+_NO_LONG_FAREWELL = (("const SHUTDOWN_TIMEOUT_MS = 5e3;", "const SHUTDOWN_TIMEOUT_MS = 1e3;"),)
+
 # It searches for the sign-ins of other programs, and for models that could review skills; the image
 # has none of those programs, and that review is off.
 _NOT_HERE = (
@@ -93,6 +96,7 @@ CHANGES = (
     *_KEPT_WORKER,
     *_MIGRATED,
     *_PLUGINS_STAY,
+    *_NO_LONG_FAREWELL,
     *_NOT_HERE,
 )
 """What is in OpenClaw's program, and what is there instead."""

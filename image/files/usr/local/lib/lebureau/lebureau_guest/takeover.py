@@ -17,7 +17,7 @@ from contextlib import suppress
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
 from lebureau_guest.machine import USER_ID, Machine
 
-MAKES_WAY_FOR_S = 6
+MAKES_WAY_FOR_S = 30
 LOOKS_EVERY_S = 0.2
 NOTICES_WITHIN_S = 60
 ASK_EVERY_S = 5
@@ -48,7 +48,7 @@ def in_background(before: str, after: str, machine: Machine, configure: Callable
 
 
 def make_way(machine: Machine) -> None:
-    """Wait until the control plane has signed in, but not for long."""
+    """Wait until the control plane has signed in, or is not going to."""
     deadline = time.monotonic() + MAKES_WAY_FOR_S
     while not somebody_is_in(machine) and time.monotonic() < deadline:
         time.sleep(LOOKS_EVERY_S)
