@@ -135,8 +135,10 @@ class Handover:
         """Where the memory comes from; one that a loss of power may have torn is given up."""
         torn = self.live and self.host_boot != host_boot()
         if self._provenance.exists() and not torn:
-            ramfile.blank_stale_pages(self.snapshot.memory)
-            return Provenance.of(read_record(self._provenance))
+            provenance = Provenance.of(read_record(self._provenance))
+            if provenance.pages:
+                ramfile.blank_stale_pages(self.snapshot.memory)
+            return provenance
         self.snapshot.memory.unlink(missing_ok=True)
         return None
 

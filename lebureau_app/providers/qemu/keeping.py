@@ -105,7 +105,7 @@ class Keeping(Mending, Hibernate, Fork):
         return found
 
     async def storage(self, desktop_id: str, ref: str) -> Storage:
-        """The machine's disk, with those below it that only dropped snapshots have left."""
+        """The machine's disk and memory, with those below that only dropped snapshots have left."""
         async with self._proved(desktop_id, ref) as (machine, _, _):
             snapshots = self._settings.snapshots_dir.resolve()
             own, *below = layers(machine.disk)
@@ -116,8 +116,8 @@ class Keeping(Mending, Hibernate, Fork):
                 and SnapshotFolder(self._settings, disk.parent.name).is_dropped
             ]
             disk = sum(occupied(each) for each in (own, *left, machine.former_disk))
-            memories = (machine.hibernation, machine.used_hibernation)
-            return Storage(disk, sum(occupied(each / "memory") for each in memories))
+            kept = (machine.hibernation, machine.used_hibernation, *(each.parent for each in left))
+            return Storage(disk, sum(occupied(folder / "memory") for folder in kept))
 
     async def tidy(self) -> bool:
         """Shorten one chain by a piece, or remove what nothing stands on any more."""

@@ -14,6 +14,7 @@ import pytest
 from lebureau_app.errors import MemoryRefused, NotYet
 from lebureau_app.providers.base import Machine, MachineSpec, Origin, Power
 from lebureau_app.providers.qemu import hypervisor, processes
+from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from tests.providers.qemu.conftest import DESKTOP
@@ -230,6 +231,7 @@ async def test_a_dropped_snapshot_stays_while_a_fork_runs_on_its_memory(
     await provider.drop_snapshot(SNAPSHOT)
     memory = home / "snapshots" / SNAPSHOT / "memory"
     assert memory.exists()
+    assert (await provider.storage(CHILD, child)).memory == occupied(memory) > 0
     await provider.stop(CHILD, child, force=True)
     while await provider.tidy():
         pass
