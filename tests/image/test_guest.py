@@ -68,6 +68,7 @@ def machine(tmp_path: Path, commands: Commands) -> Machine:
         "proc/41/comm": "sshd\n",
         "proc/42/comm": "sshd-session\n",
         "run/sshd.pid": "41\n",
+        "sys/fs/cgroup/system.slice/ssh.service/cgroup.procs": "41\n42\n",
         "run/log/journal/0123/system.journal": "",
         HOST_KEY: "ssh-ed25519 OLD lebureau\n",
     }.items():
@@ -166,10 +167,8 @@ def test_a_takeover_leaves_a_newer_configuration_alone(
 def test_a_takeover_makes_way_until_somebody_has_signed_in(
     machine: Machine, tmp_path: Path, program: str, login: str, is_in: bool
 ) -> None:
-    process = tmp_path / "proc/4711"
-    process.mkdir()
-    (process / "comm").write_text(f"{program}\n")
-    (process / "loginuid").write_text(login)
+    (tmp_path / "proc/42/comm").write_text(f"{program}\n")
+    (tmp_path / "proc/42/loginuid").write_text(login)
     assert takeover.somebody_is_in(machine) is is_in
 
 

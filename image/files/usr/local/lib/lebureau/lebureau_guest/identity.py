@@ -59,6 +59,15 @@ def set_machine_id(machine: Machine, new: str) -> None:
             (journals / new).symlink_to(old)
 
 
+def ssh_sessions(machine: Machine) -> list[int]:
+    """Return the processes that serve whoever is signed in, or signs in, over SSH."""
+    return [
+        process
+        for process in machine.processes("ssh.service")
+        if machine.read(f"/proc/{process}/comm").strip() == "sshd-session"
+    ]
+
+
 def become_another(machine: Machine) -> None:
     """Drop everything a clone shares with its origin: machine id, host key, seed, connections."""
     set_machine_id(machine, secrets.token_hex(16))
@@ -66,6 +75,7 @@ def become_another(machine: Machine) -> None:
     machine.remove(HOST_KEY)
     machine.remove(f"{HOST_KEY}.pub")
     ensure_host_key(machine)
-    machine.signal_all("sshd-session", signal.SIGHUP)
+    for session in ssh_sessions(machine):
+        machine.signal(session, signal.SIGHUP)
     if listener := machine.read("/run/sshd.pid").strip():
         machine.signal(int(listener), signal.SIGHUP)

@@ -54,10 +54,10 @@ class Machine:
         return self._root / name.lstrip("/")
 
     def read(self, name: str) -> str:
-        """Return a file's text, or nothing when there is no such file."""
+        """Return a file's text, or nothing when there is no such file, or process any more."""
         try:
             return self.path(name).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return ""
 
     def write(self, name: str, content: str, *, mode: int = 0o644, private: bool = False) -> bool:
@@ -89,20 +89,19 @@ class Machine:
             raise
         return True
 
+    def processes(self, unit: str) -> list[int]:
+        """Return the processes of a service, without asking systemd (cgroups(7))."""
+        group = self.read(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+        return [int(process) for process in group.split()]
+
     def is_active(self, unit: str) -> bool:
-        """Tell whether a service has processes, without asking systemd (cgroups(7))."""
-        return bool(self.read(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs").strip())
+        """Tell whether a service has processes."""
+        return bool(self.processes(unit))
 
     def signal(self, process: int, number: signal.Signals) -> None:
         """Send a signal to a process, if there is one."""
         with suppress(ProcessLookupError):
             self.kill(process, number)
-
-    def signal_all(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to every process whose program has this name."""
-        for process in self.path("/proc").iterdir():
-            if process.name.isdigit() and self.read(f"/proc/{process.name}/comm").strip() == name:
-                self.signal(int(process.name), number)
 
     def remove(self, name: str) -> bool:
         """Remove a file; tell whether it was there."""

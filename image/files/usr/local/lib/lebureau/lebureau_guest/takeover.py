@@ -12,13 +12,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
+from lebureau_guest.identity import ssh_sessions
 from lebureau_guest.machine import USER_ID, Machine
 
 MAKES_WAY_FOR_S = 30
-LOOKS_EVERY_S = 0.2
+LOOKS_EVERY_S = 0.5
 NOTICES_WITHIN_S = 60
 ASK_EVERY_S = 5
 PATIENCE_S = 300
@@ -56,15 +56,8 @@ def make_way(machine: Machine) -> None:
 
 def somebody_is_in(machine: Machine) -> bool:
     """Whether somebody has signed in over SSH (proc_pid_loginuid(5), which pam_loginuid sets)."""
-    for process in machine.path("/proc").iterdir():
-        with suppress(OSError):
-            if (
-                process.name.isdigit()
-                and machine.read(f"/proc/{process.name}/comm").strip() == "sshd-session"
-                and machine.read(f"/proc/{process.name}/loginuid").strip() == str(USER_ID)
-            ):
-                return True
-    return False
+    logins = (machine.read(f"/proc/{session}/loginuid") for session in ssh_sessions(machine))
+    return str(USER_ID) in logins
 
 
 def take_over(before: str, after: str, *, reloads: bool, port: int = PORT) -> bool:
