@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,8 +65,8 @@ class Provenance:
     machine_type: str
     created: float
     size: int
-    pages: int = 0
-    devices: int = 0
+    pages: int
+    devices: int
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Self:
@@ -75,8 +75,8 @@ class Provenance:
         Raises:
             KeyError: It does not say it.
         """
-        needed = {each.name for each in fields(cls) if each.default is MISSING}
-        return cls(**{name: record[name] for name in cls.__slots__ if name in needed | {*record}})
+        whole: dict[str, Any] = {"pages": 0, "devices": 0, **record}
+        return cls(**{name: whole[name] for name in cls.__slots__})
 
     def record(self) -> dict[str, Any]:
         """It, to be written down."""

@@ -40,12 +40,13 @@ def remove_unused(settings: Settings) -> bool:
         ProviderError: A disk cannot be read, so that nobody knows what stands on what.
     """
     standing = foundations(settings)
-    mapped = _mapped()
     awaited = {snapshot_awaited(machine) for machine in machine_folders(settings)}
+    dropped = [folder for folder in snapshot_folders(settings) if folder.is_dropped]
+    mapped = _mapped() if dropped else set()
     unused = [
         folder
-        for folder in snapshot_folders(settings)
-        if folder.is_dropped and folder.id not in awaited and folder.memory.resolve() not in mapped
+        for folder in dropped
+        if folder.id not in awaited and folder.memory.resolve() not in mapped
     ]
     for folder in unused:
         folder.memory.unlink(missing_ok=True)
