@@ -11,6 +11,7 @@ from lebureau_app.engine import outcomes
 from lebureau_app.engine.identity import Identities
 from lebureau_app.engine.links import Links
 from lebureau_app.engine.steps import plan
+from lebureau_app.engine.turns import Turns
 from lebureau_app.engine.waiting import wait_until_set
 from lebureau_app.engine.work import StartOver, Step, Work
 from lebureau_app.errors import (
@@ -67,6 +68,7 @@ class Operations:
         self._provider = provider
         self._links = links
         self._identities = identities
+        self._turns = Turns(provider)
         self._public_key = public_key
         self._settings = settings
         self._woken = asyncio.Event()
@@ -92,6 +94,7 @@ class Operations:
             log.warning("operation %s is in other hands by now", operation.id)
         except Exception:
             log.exception("operation %s broke", operation.id)
+        self._turns.give_back(operation.desktop_id)
         self.wake()
 
     async def _attempt(self, operation: Operation) -> None:
@@ -192,6 +195,7 @@ class Operations:
             self._provider,
             self._links,
             self._identities,
+            self._turns,
             self._public_key,
             say,
             first,

@@ -47,6 +47,13 @@ async def make_machine(work: Work) -> None:
         )
 
 
+async def take_turn(work: Work) -> None:
+    """Wait until it may be resumed, if it will be."""
+    machine = await work.inspect()
+    if not work.operation.params.get("cold") and _will_be_resumed(work.desktop, machine):
+        await work.turns.take(work.desktop.id)
+
+
 async def switch_on(work: Work) -> None:
     """Start the machine: resume what there is to resume, or boot it."""
     cold = bool(work.operation.params.get("cold"))
@@ -95,6 +102,7 @@ async def hand_over(work: Work) -> None:
     if work.desktop.origin == Origin.GOLDEN:
         await snapshot_state.forget_picture(work.desktop.id)
     await desktop_state.note(work.desktop.id, identified=work.desktop.boot)
+    await work.provider.make_way(*work.machine)
 
 
 async def _copy_of_the_original(snapshot_id: str) -> None:
@@ -126,6 +134,13 @@ async def _origin_of_a_newborn(work: Work, spec: MachineSpec) -> Origin:
 
 def _has_no_identity_yet(machine: Machine | None) -> bool:
     return machine is not None and machine.power is Power.RUNNING and not machine.settled
+
+
+def _will_be_resumed(desktop: Desktop, machine: Machine | None) -> bool:
+    if machine is None or machine.power is Power.RUNNING:
+        return False
+    newborn = not desktop.identified and desktop.origin in _RESUMING
+    return newborn or machine.power is Power.HIBERNATED
 
 
 def _what_a_start_is(work: Work, machine: Machine | None, cold: bool) -> str:

@@ -13,6 +13,7 @@ from lebureau_app.engine.starting import (
     hand_over,
     make_machine,
     switch_on,
+    take_turn,
     trust,
 )
 from lebureau_app.engine.stopping import note_off, resize, shut_down, switch_off, take_apart
@@ -28,6 +29,7 @@ from lebureau_app.engine.work import Step
 _START = (
     Step("image", "Waiting for the golden image", choose_image, patient=True),
     Step("machine", "Making the machine", make_machine),
+    Step("turn", "Switching the machine on", take_turn),
     Step("boot", "Switching the machine on", switch_on),
     Step("trust", "Waiting for the guest", trust),
     Step("identity", "Waiting for the desktop to answer", hand_over),

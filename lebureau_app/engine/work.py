@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from lebureau_app.engine.identity import Identities
 from lebureau_app.engine.links import Links
+from lebureau_app.engine.turns import Turns
 from lebureau_app.errors import Conflict
 from lebureau_app.models import Desktop, Operation
 from lebureau_app.providers.base import Machine, Power, Provider
@@ -32,6 +33,7 @@ class Work:
     """What a step works on and with. `desktop` is read anew before every call of a step.
 
     Attributes:
+        turns: Who is resumed now.
         public_key: Our SSH public key, which new machines trust.
         say: Tells the person who waits what is happening now.
         first: This is the first call of the step by this process.
@@ -43,6 +45,7 @@ class Work:
     provider: Provider
     links: Links
     identities: Identities
+    turns: Turns
     public_key: str
     say: Callable[[str], Awaitable[None]]
     first: bool = True

@@ -200,6 +200,12 @@ class Provider(ABC):
     async def settle(self, desktop_id: str, ref: str) -> None:
         """Take note that a resumed guest has its identity: its disk is the truth from now on."""
 
+    async def make_way(self, desktop_id: str, ref: str) -> None:  # noqa: B027
+        """The machine has started: others that start get the CPU before it until it goes off.
+
+        Does nothing where the hypervisor's own ranking is enough.
+        """
+
     @abstractmethod
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Ask the guest to shut down, or pull the plug with `force`.

@@ -27,6 +27,15 @@ async def test_start_is_idempotent_and_keeps_the_boot(lab: Lab):
     assert machine.boot == boot != ""
 
 
+async def test_who_makes_way_goes_on_and_may_be_told_again(lab: Lab):
+    ref = await lab.running()
+    boot = (await lab.seen(ref)).boot
+    for _ in range(2):
+        await lab.provider.make_way(DESKTOP, ref)
+    machine = await lab.seen(ref)
+    assert (machine.power, machine.boot) == (Power.RUNNING, boot)
+
+
 async def test_the_guest_obeys_a_graceful_stop(lab: Lab):
     ref = await lab.running()
     await lab.up()

@@ -13,7 +13,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-NICENESS = 5
+MAKING_WAY = 10
+"""How nice a machine's process is once it has started."""
 
 _KEPT_MEMORY = re.compile(r" (/.*/memory(?: \(deleted\))?)$")
 
@@ -23,8 +24,6 @@ _children: list[subprocess.Popen[bytes]] = []
 def spawn(command: list[str], log: Path, keep: int) -> None:
     """Start a process that outlives this one: a session of its own, output to its log.
 
-    It gets a lower priority, so that busy guests leave the server and its pages responsive.
-
     Args:
         command: Program and arguments.
         log: File that standard output and error are added to.
@@ -32,7 +31,7 @@ def spawn(command: list[str], log: Path, keep: int) -> None:
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
-            ["nice", "-n", str(NICENESS), *command],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -66,6 +65,23 @@ def kept_memories(pid: int) -> set[Path]:
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     found = (_KEPT_MEMORY.search(line) for line in lines)
     return {Path(match[1]) for match in found if match}
+
+
+def make_way(uuid: str) -> None:
+    """Let what starts, and the server with its pages, have the CPU before a machine.
+
+    All its threads become nicer (setpriority(2): its process group is its own), and its session
+    where the kernel shares the CPU out among sessions (sched(7), autogroup). Where that is refused,
+    it goes on as it is.
+
+    Args:
+        uuid: The machine's UUID.
+    """
+    if (pid := by_uuid().get(uuid)) is not None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PGRP, pid, MAKING_WAY)
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(MAKING_WAY))
 
 
 def is_alive(uuid: str) -> bool:

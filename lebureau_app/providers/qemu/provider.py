@@ -165,6 +165,11 @@ class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
         async with self._proved(desktop_id, ref) as (_, _, hypervisor):
             hypervisor.settle()
 
+    async def make_way(self, desktop_id: str, ref: str) -> None:
+        """Lower the priority of the machine's process for as long as it lives."""
+        async with self._proved(desktop_id, ref) as (_, identity, _):
+            await asyncio.to_thread(processes.make_way, identity.uuid)
+
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
         async with self._proved(desktop_id, ref) as (_, _, hypervisor):
