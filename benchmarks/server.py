@@ -89,8 +89,8 @@ class Bench:
         missing = {(desktop_id, light) for desktop_id in desktop_ids for light in lights}
         with self.http.stream("GET", "/api/events") as stream:
             for desktop in chain(map(self.desktop, desktop_ids), _updates(stream)):
-                if desktop["id"] in desktop_ids and desktop["status"] == "error":
-                    raise RuntimeError(desktop["statusMessage"])
+                if desktop["id"] in desktop_ids:
+                    _must_be_well(desktop)
                 for light in lights:
                     if (desktop["id"], light) in missing and desktop["readiness"][light] == "ready":
                         missing.discard((desktop["id"], light))
@@ -101,18 +101,25 @@ class Bench:
     def _first_picture(self, desktop_id: str) -> float:
         """When a picture of the screen can be had."""
         picture = f"/api/desktops/{desktop_id}/screenshot"
-        self.until(lambda: self.http.get(picture).status_code == 200, every=PICTURE_EVERY)
+
+        def seen() -> bool:
+            if self.http.get(picture).status_code == 200:
+                return True
+            self.desktop(desktop_id)
+            return False
+
+        self.until(seen, every=PICTURE_EVERY)
         return time.perf_counter()
 
     def desktop(self, desktop_id: str) -> dict[str, Any]:
-        """The desktop now."""
-        return self.call("GET", f"/api/desktops/{desktop_id}")
+        """The desktop now; one in error ends the benchmark."""
+        desktop = self.call("GET", f"/api/desktops/{desktop_id}")
+        _must_be_well(desktop)
+        return desktop
 
     def is_at_rest(self, desktop_id: str, status: str) -> bool:
         """Whether the desktop has that status, and nothing is being done to it."""
         desktop = self.desktop(desktop_id)
-        if desktop["status"] == "error":
-            raise RuntimeError(desktop["statusMessage"])
         return desktop["status"] == status and not desktop["task"]
 
     def destroy(self, desktop_id: str) -> float:
@@ -162,7 +169,7 @@ def serving(
         stdin=subprocess.DEVNULL,
     )
     try:
-        bench.note("server start", bench.until(lambda: _answers(bench)))
+        bench.note("server start", bench.until(lambda: _answers(bench, process)))
         bench.sign_in()
         yield bench
     finally:
@@ -170,6 +177,11 @@ def serving(
         process.terminate()
         process.wait(30)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _must_be_well(desktop: dict[str, Any]) -> None:
+    if desktop["status"] == "error":
+        raise RuntimeError(desktop["statusMessage"])
 
 
 def _updates(stream: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -185,7 +197,9 @@ def _updates(stream: httpx.Response) -> Iterator[dict[str, Any]]:
             yield json.loads(value)
 
 
-def _answers(bench: Bench) -> bool:
+def _answers(bench: Bench, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        raise RuntimeError("the server ended before it answered")
     try:
         return bench.http.get("/healthz").status_code == 200
     except httpx.TransportError:

@@ -39,7 +39,7 @@ async def choose_image(work: Work) -> None:
 async def make_machine(work: Work) -> None:
     """Have the provider make the machine, or find the one it made before."""
     spec = desktop_state.spec_of(work.desktop, work.public_key)
-    expected = Origin.BOOT if work.desktop.ref else await _origin_of_a_newborn(work, spec)
+    expected = Origin.BOOT if work.desktop.ref else await _prepare_newborn(work, spec)
     ref = await work.provider.create(spec)
     if ref != work.desktop.ref:
         await desktop_state.note(
@@ -117,10 +117,11 @@ async def _copy_of_the_original(snapshot_id: str) -> None:
         raise NotYet("Waiting for the copy of the original.")
 
 
-async def _origin_of_a_newborn(work: Work, spec: MachineSpec) -> Origin:
-    """What a machine that is about to be made will begin from.
+async def _prepare_newborn(work: Work, spec: MachineSpec) -> Origin:
+    """Find out what a machine that is about to be made will begin from.
 
-    A golden machine's picture is that of the newborn until its own screen is there.
+    Where that is a golden machine, its picture is kept as the newborn's until its own screen is
+    there.
     """
     if spec.snapshot:
         return Origin.FORK
