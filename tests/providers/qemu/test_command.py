@@ -58,7 +58,9 @@ def test_it_gives_the_tiers_caps():
 
 
 @pytest.mark.parametrize(
-    ("name", "cpu"), [("tcg", "max,la57=off"), ("kvm", "host")], ids=["tcg", "kvm"]
+    ("name", "cpu"),
+    [("tcg", "max,la57=off,erms=off,fsrm=off,fzrm=off,fsrs=off,fsrc=off"), ("kvm", "host")],
+    ids=["tcg", "kvm"],
 )
 def test_the_accelerator_brings_its_cpu(name, cpu):
     command = composed(accelerator=Accelerator(name, (10, 0)))
