@@ -50,7 +50,9 @@ async def make_machine(work: Work) -> None:
 async def take_turn(work: Work) -> None:
     """Wait until it may be resumed, if it will be."""
     machine = await work.inspect()
-    if not work.operation.params.get("cold") and _will_be_resumed(work.desktop, machine):
+    if machine is None or machine.power is Power.RUNNING or work.operation.params.get("cold"):
+        return
+    if _memory_to_resume(work.desktop, machine):
         await work.turns.take(work.desktop.id)
 
 
@@ -137,23 +139,23 @@ def _has_no_identity_yet(machine: Machine | None) -> bool:
     return machine is not None and machine.power is Power.RUNNING and not machine.settled
 
 
-def _will_be_resumed(desktop: Desktop, machine: Machine | None) -> bool:
-    if machine is None or machine.power is Power.RUNNING:
-        return False
-    newborn = not desktop.identified and desktop.origin in _RESUMING
-    return newborn or machine.power is Power.HIBERNATED
+def _memory_to_resume(desktop: Desktop, machine: Machine | None) -> Origin | None:
+    """Whose memory a start goes on with, unless it is a cold one."""
+    if machine is not None and machine.power is Power.HIBERNATED:
+        return Origin.HIBERNATION
+    if not desktop.identified and desktop.origin in _RESUMING:
+        return Origin(desktop.origin)
+    return None
 
 
 def _what_a_start_is(work: Work, machine: Machine | None, cold: bool) -> str:
     """What is about to happen, for the person who waits."""
     if cold:
         return "Booting"
-    if machine is not None and machine.power is Power.HIBERNATED:
-        return _RESUMING[Origin.HIBERNATION]
+    if memory := _memory_to_resume(work.desktop, machine):
+        return _RESUMING[memory]
     if work.desktop.identified:
         return "Switching the machine on"
-    if work.desktop.origin in _RESUMING:
-        return _RESUMING[Origin(work.desktop.origin)]
     newborn = work.operation.kind == "create"
     return f"Booting: {NO_GOLDEN}" if newborn and goldens.are_made() else "Booting"
 
