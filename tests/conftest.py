@@ -387,22 +387,18 @@ def golden_making(
 
 
 @pytest.fixture(scope="session")
-def golden_images(image_build: ImageBuild | None, golden_making: Future[Server] | None) -> Path:
-    """A folder with the golden image, built once for as long as its recipe stays the same.
-
-    Where somebody needs the golden machine it is there too: it is made alone, but for the tests
-    that use no machine as large as it.
-    """
+def golden_images(image_build: ImageBuild | None) -> Path:
+    """A folder with the golden image, built once for as long as its recipe stays the same."""
     if image_build:
         image_build.wait()
-    if golden_making:
-        _wait_for_golden(golden_making.result())
     return CACHE
 
 
 @pytest.fixture(scope="session")
-def golden_machines(golden_images: Path) -> Path:
+def golden_machines(golden_images: Path, golden_making: Future[Server] | None) -> Path:
     """The same folder of images, once new desktops resume a golden machine."""
+    assert golden_making, "it is made for whoever needs it"
+    _wait_for_golden(golden_making.result())
     return golden_images
 
 
@@ -420,10 +416,9 @@ def _wait_for_golden(server: Server) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what needs the golden image after what is tested while it is built, and what drives a
-    browser last: Playwright keeps an event loop of its own running, in which no other test could
-    start one."""
-    items.sort(key=lambda item: 2 if "tests/e2e/" in item.nodeid else int(_needs(item)))
+    """Begin with what is tested while the golden image is built, go on with what needs only the
+    image while the golden machine is made, and end with what resumes it."""
+    items.sort(key=lambda item: _needs(item, "golden_images") + _needs(item, "golden_machines"))
 
 
 def _wants(request: pytest.FixtureRequest, fixture: str) -> bool:
@@ -431,5 +426,5 @@ def _wants(request: pytest.FixtureRequest, fixture: str) -> bool:
     return any(_needs(item, fixture) for item in request.session.items)
 
 
-def _needs(item: pytest.Item, fixture: str = "golden_images") -> bool:
+def _needs(item: pytest.Item, fixture: str) -> bool:
     return fixture in getattr(item, "fixturenames", ())

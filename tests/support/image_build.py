@@ -18,7 +18,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lebure
 PATIENCE = 1800
 """Seconds that a build may take at most once somebody waits for it."""
 
-_GIVING_WAY = ("nice", "-n", "10")
 _MORTAL = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -50,8 +49,7 @@ def is_built(images: Path) -> bool:
 def building(
     images: Path, program: tuple[str, ...] = ("-m", "image.build")
 ) -> Iterator[ImageBuild]:
-    """Build the image for the length of the block; the build gives way to all others, and ends also
-    where its parent is killed.
+    """Build the image for the length of the block; the build ends also where its parent is killed.
 
     Args:
         images: The folder of images that it builds into.
@@ -60,7 +58,7 @@ def building(
     images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         process = subprocess.Popen(
-            [*_GIVING_WAY, *_MORTAL, sys.executable, *program, "--output", str(images)],
+            [*_MORTAL, sys.executable, *program, "--output", str(images)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=said,
