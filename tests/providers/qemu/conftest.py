@@ -1,8 +1,9 @@
-"""A qemu provider on a `home` that the module brings, and hands to reach its machine."""
+"""A qemu provider with one image, the module's `GUEST`, and hands to reach its machine."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
 from tests.support.eventually import eventually
+from tests.support.tiny_guest import make_image
 
 DESKTOP = "dsk_01J00000000000000000000000"
 
@@ -23,6 +25,14 @@ async def says(provider: QemuProvider, desktop_id: str, ref: str, word: str) -> 
         return word in await provider.log_tail(desktop_id, ref, 1000)
 
     await eventually(said, seconds=60)
+
+
+@pytest.fixture(scope="module")
+def home(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A home with the image `filling`; its name is short, since those of Unix sockets are."""
+    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
+        make_image(Path(folder) / "images", "filling", request.module.GUEST)
+        yield Path(folder)
 
 
 @pytest.fixture

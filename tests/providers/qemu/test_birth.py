@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,9 @@ from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from lebureau_app.settings import Settings
 from tests.providers.qemu.conftest import DESKTOP, says
-from tests.support.tiny_guest import FILLING, make_image
+from tests.support.tiny_guest import FILLING
+
+GUEST = FILLING
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
@@ -35,13 +35,6 @@ def spec(desktop_id: str = DESKTOP, image: str = "filling", golden: bool = False
     return MachineSpec(
         desktop_id, "atlas", image, 1, 64 * MIB, 64 * MIB, authorized_key=key, golden=golden
     )
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", FILLING)
-        yield Path(folder)
 
 
 @pytest.fixture

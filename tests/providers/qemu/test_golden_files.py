@@ -5,8 +5,6 @@ import hashlib
 import os
 import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,20 +17,15 @@ from lebureau_app.providers.qemu.golden import fingerprint
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.provider import QemuProvider
 from tests.providers.qemu.conftest import says
-from tests.support.tiny_guest import FILLING, make_image
+from tests.support.tiny_guest import FILLING
+
+GUEST = FILLING
 
 MIB = 1 << 20
 CLONES, AT_ONCE = 50, 5
 SPEC = MachineSpec("dsk_1", "atlas", "filling", 1, 64 * MIB, 64 * MIB, "ssh-ed25519 AAAA")
 IMAGE = Image("std", Path("/i/disk"), Path("/i/kernel"), Path("/i/initrd"), "root=/dev/vda3")
 TCG = Accelerator("tcg", (10, 0), release="10.0.2")
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", FILLING)
-        yield Path(folder)
 
 
 def checksums(home: Path) -> dict[str, str]:

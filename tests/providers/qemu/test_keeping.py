@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +17,9 @@ from lebureau_app.providers.qemu.tidying import MOST_LAYERS
 from tests.providers.qemu.conftest import DESKTOP
 from tests.providers.qemu.dying import SNAPSHOT, born, spec
 from tests.support.notebook import Letters, Notebook
-from tests.support.tiny_guest import NOTEBOOK, make_image
+from tests.support.tiny_guest import NOTEBOOK
+
+GUEST = NOTEBOOK
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
@@ -27,13 +27,6 @@ pytestmark = pytest.mark.skipif(
 
 CHILD = "dsk_01J00000000000000000000001"
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", NOTEBOOK)
-        yield Path(folder)
 
 
 @pytest.fixture

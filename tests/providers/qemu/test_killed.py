@@ -4,8 +4,6 @@ Whatever the step, the next one goes on: one machine, one process, nothing besid
 """
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +12,15 @@ from lebureau_app.providers.base import Golden, Machine, Origin, Power
 from lebureau_app.providers.qemu.provider import QemuProvider
 from tests.providers.qemu.conftest import DESKTOP, running, says
 from tests.providers.qemu.dying import born, kept, killed, spec
-from tests.support.tiny_guest import FILLING, make_image
+from tests.support.tiny_guest import FILLING
+
+GUEST = FILLING
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
 )
 
 MAKER = "dsk_maker"
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", FILLING)
-        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +22,9 @@ from tests.providers.qemu.conftest import DESKTOP, running
 from tests.providers.qemu.dying import SNAPSHOT, born, killed, spec
 from tests.support.eventually import eventually
 from tests.support.notebook import Letters, Notebook
-from tests.support.tiny_guest import NOTEBOOK, make_image
+from tests.support.tiny_guest import NOTEBOOK
+
+GUEST = NOTEBOOK
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"
@@ -90,13 +90,6 @@ FORKING = [
     "hypervisor.migration.load+",
     "hypervisor.Hypervisor.resume+",
 ]
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", NOTEBOOK)
-        yield Path(folder)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import os
 import shutil
 import struct
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,12 @@ from lebureau_app.settings import Settings
 from tests.providers.qemu.conftest import DESKTOP
 from tests.providers.qemu.dying import SNAPSHOT, born
 from tests.support.notebook import LETTER, Notebook
-from tests.support.tiny_guest import NOTEBOOK, make_image
+from tests.support.tiny_guest import NOTEBOOK
+
+GUEST = NOTEBOOK
 
 PAGE, PAGES = 4096, 64
 BITMAP, MEMORY = 4096, 1 << 20
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
-        make_image(Path(folder) / "images", "filling", NOTEBOOK)
-        yield Path(folder)
 
 
 def written(file: Path, present: set[int], data: set[int], *, version: int = 1) -> Path:
