@@ -17,7 +17,8 @@ def reconfigure_dialog(
     asking: Any,
     on_ask: Any,
     on_change: Any,
-    body: Any,
+    verb: str,
+    changes: Any,
     unchanged: Any = False,
 ) -> rx.Component:
     """Asks what is to be different, and offers the snapshot that is the way back.
@@ -30,10 +31,13 @@ def reconfigure_dialog(
         asking: Whether the dialog is open.
         on_ask: Opens and closes it.
         on_change: Carries the change out.
-        body: The same in JSON, for the interface.
+        verb: What its button says.
+        changes: The same as members of a JSON object, for the interface.
         unchanged: Whether nothing would be different.
     """
     desktop = ReconfigureState.desktop
+    snapshot = rx.cond(ReconfigureState.snapshot_first, "true", "false")
+    body = "{" + changes + ', "snapshot": ' + snapshot + "}"
     return rx.dialog.root(
         rx.dialog.content(
             rx.dialog.title(title, " of ", desktop.name),
@@ -58,7 +62,7 @@ def reconfigure_dialog(
                     rx.el.span(class_name="lb-grow"),
                     rx.dialog.close(parts.button("Cancel", look="ghost", type="button")),
                     parts.button(
-                        "Change",
+                        verb,
                         look="solid",
                         type="submit",
                         id=f"{name}-confirm",

@@ -17,6 +17,7 @@ def retier_dialog() -> rx.Component:
         asking=RetierState.retiering,
         on_ask=RetierState.ask_to_retier,
         on_change=RetierState.retier,
-        body='{"tier": "pro", "snapshot": true}',
+        verb="Change",
+        changes='"tier": "' + RetierState.wanted + '"',
         unchanged=RetierState.wanted == RetierState.desktop.tier_id,
     )

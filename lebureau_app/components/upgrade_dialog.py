@@ -20,5 +20,6 @@ def upgrade_dialog() -> rx.Component:
         asking=UpgradeState.upgrading,
         on_ask=UpgradeState.ask_to_upgrade,
         on_change=UpgradeState.upgrade,
-        body='{"image": "' + UpgradeState.newest_image + '", "snapshot": true}',
+        verb="Upgrade",
+        changes='"image": "' + UpgradeState.newest_image + '"',
     )

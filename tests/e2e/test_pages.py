@@ -195,6 +195,10 @@ def test_a_new_tier_can_be_undone(owner: Page, client: Client, desktop: dict[str
     owner.get_by_role("menuitem", name="Change the tier").click()
     expect(owner.locator("#retier-snapshot-first")).to_be_checked()
     owner.locator("[data-tier=pro]").click()
+    owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    owner.get_by_role("dialog").get_by_role("button", name="Copy as curl").click()
+    copied = until(lambda: owner.evaluate("navigator.clipboard.readText()"), 15, "it is copied")
+    assert '{"tier": "pro", "snapshot": true}' in copied
     owner.click("#retier-confirm")
     expect(owner.get_by_role("button", name="Undo")).to_be_visible()
     _until_idle(client, desktop["id"])
