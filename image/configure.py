@@ -19,6 +19,9 @@ MODES = {
     "/usr/local/sbin/": 0o755,
     "/usr/local/libexec/": 0o755,
 }
+SLOW_LOGINS = ("/etc/profile.d/bash_completion.sh", "/etc/profile.d/Z99-cloud-*.sh")
+"""What each login shell would load or ask for; completions are loaded by `.bashrc`, at need."""
+
 ENABLED = (
     "lebureau-carry.service",
     "lebureau-identity.service",
@@ -37,6 +40,7 @@ ENABLED = (
 def configure(tree: Tree) -> None:
     """Make the user, put the image's own files in place and settle which units run."""
     tree.copy_in(FILES, MODES)
+    tree.remove(*SLOW_LOGINS)
     _settle_units(tree)
     tree.shell(f"""
         useradd --create-home --shell /bin/bash --uid {USER_ID} --groups sudo --comment Agent {USER}

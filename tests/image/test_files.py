@@ -1,6 +1,7 @@
 import configparser
 import json
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -62,3 +63,22 @@ def test_the_gateway_is_on_loopback_and_takes_its_secrets_from_the_key_file() ->
     assert config["secrets"]["providers"]["lbfile"]["path"] == "/run/lebureau/keys.json"
     assert config["agents"]["defaults"]["heartbeat"]["every"] == "0m"
     assert config["update"]["checkOnStart"] is False
+
+
+def test_a_shell_loads_completions_when_tab_is_pressed_and_not_before(tmp_path: Path) -> None:
+    library = tmp_path / "completions"
+    library.write_text('_comp_complete_load() { echo "loads $1"; return 124; }\n')
+    text = (FILES / "etc/skel/.bashrc").read_text()
+    assert text.count("/usr/share/bash-completion/bash_completion") == 2
+    shell = tmp_path / "bashrc"
+    shell.write_text(text.replace("/usr/share/bash-completion/bash_completion", str(library)))
+    ask = "complete -p -D; type -t _comp_complete_load; _load_completions git; echo $?"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--rcfile", shell, "-ic", ask],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout.splitlines() == ["complete -F _load_completions -D", "loads git", "124"]
