@@ -15,10 +15,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from lebureau_app.providers.base import Golden
+from lebureau_app.providers.qemu import processes, readahead
 from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
 from lebureau_app.providers.qemu.chain import foundations
@@ -144,7 +146,7 @@ class GoldenFolder:
 
     def retire(self) -> None:
         """Take it out of use. Machines that run on its memory keep it until they end."""
-        for name in ("golden.json", "memory", "state", _PICTURE):
+        for name in ("golden.json", "memory", "state", _PICTURE, readahead.RECORD):
             (self.path / name).unlink(missing_ok=True)
 
     def appear(self, draft: Path, record: _Record) -> Golden:
@@ -217,6 +219,23 @@ class GoldenShelf:
     def doubt(self, folder: GoldenFolder) -> None:
         """Read it again before its next use: something did not go as it should."""
         self._proved.pop(folder.path.name, None)
+
+    def learn(self, uuid: str) -> None:
+        """Take note of what a machine that can be used has needed of a golden one's memory.
+
+        Args:
+            uuid: The machine's UUID; it need not be a clone.
+        """
+        if (pid := processes.by_uuid().get(uuid)) is None:
+            return
+        for memory in processes.kept_memories(pid):
+            if memory.parent.parent == self._place.resolve():
+                readahead.learn(memory, pid)
+
+    def read_ahead(self, memory: KeptMemory) -> None:
+        """Begin to read what a machine will need of its memory, if that is known of it, and go on."""
+        if memory.ram:
+            Thread(target=readahead.read_ahead, args=(memory.ram,), daemon=True).start()
 
     def keep(
         self, machine: MachineFolder, identity: Identity, key: str, release: str, picture: bytes

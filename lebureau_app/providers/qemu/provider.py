@@ -166,9 +166,11 @@ class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
             hypervisor.settle()
 
     async def make_way(self, desktop_id: str, ref: str) -> None:
-        """Lower the priority of the machine's process for as long as it lives."""
+        """Lower the priority of the machine's process for as long as it lives, and learn from it
+        what the next one will need."""
         async with self._proved(desktop_id, ref) as (_, identity, _):
             await asyncio.to_thread(processes.make_way, identity.uuid)
+            await asyncio.to_thread(self._shelf.learn, identity.uuid)
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
@@ -362,6 +364,8 @@ class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
         """Start QEMU where the host has the memory for it, and resume what there is to resume."""
         image = self._image(identity.image)
         accelerator = await self.accelerator()
+        if beginning.memory:
+            self._shelf.read_ahead(beginning.memory)
         async with self._admission:
             needed = identity.memory + accelerator.overhead
             resources.require_memory(await self._resources(), needed)
