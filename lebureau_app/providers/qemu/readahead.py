@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from lebureau_app.providers.qemu.files import extents, read_record, write_record
+from lebureau_app.providers.qemu.files import read_record, write_record
 
 RECORD = "needed.json"
 
@@ -35,7 +35,8 @@ def learn(memory: Path, pid: int) -> None:
 
 
 def read_ahead(memory: Path) -> None:
-    """Have the host read what a clone will need, then the rest (posix_fadvise(2)).
+    """Have the host read what a clone will need (posix_fadvise(2)), and nothing else: the clone, which
+    comes upon the first of it already, would have to wait for that.
 
     Returns when all of it is asked for. Where nobody knows what is needed, nothing is read.
 
@@ -46,7 +47,7 @@ def read_ahead(memory: Path) -> None:
         needed = read_record(memory.with_name(RECORD))["ranges"]
         with memory.open("rb") as file:
             handle = file.fileno()
-            for begin, end in (*needed, *extents(handle, 0, memory.stat().st_size)):
+            for begin, end in needed:
                 os.posix_fadvise(handle, begin, end - begin, os.POSIX_FADV_WILLNEED)
 
 
