@@ -35,10 +35,10 @@ def learn(memory: Path, pid: int) -> None:
 
 
 def read_ahead(memory: Path) -> None:
-    """Have the host read what a clone will need (posix_fadvise(2)), and nothing else: the clone, which
-    comes upon the first of it already, would have to wait for that.
+    """Have the host read what a clone will need (posix_fadvise(2)).
 
-    Returns when all of it is asked for. Where nobody knows what is needed, nothing is read.
+    It is asked for nothing else: the clone, which is under way, would have to wait for that. Where
+    nobody knows what is needed, nothing is read.
 
     Args:
         memory: The golden machine's memory.
