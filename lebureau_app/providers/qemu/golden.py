@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Thread
@@ -220,17 +221,16 @@ class GoldenShelf:
         """Read it again before its next use: something did not go as it should."""
         self._proved.pop(folder.path.name, None)
 
-    def learn(self, uuid: str) -> None:
+    def learn(self, pid: int) -> None:
         """Take note of what a machine that can be used has needed of a golden one's memory.
 
         Args:
-            uuid: The machine's UUID; it need not be a clone.
+            pid: The machine's process; it need not be a clone's, and may have ended.
         """
-        if (pid := processes.by_uuid().get(uuid)) is None:
-            return
-        for memory in processes.kept_memories(pid):
-            if memory.parent.parent == self._place.resolve():
-                readahead.learn(memory, pid)
+        with suppress(OSError):
+            for memory in processes.kept_memories(pid):
+                if memory.parent.parent == self._place.resolve():
+                    readahead.learn(memory, pid)
 
     def read_ahead(self, memory: KeptMemory) -> None:
         """Begin to read what a machine will need of its memory, if that is known of it, and go on."""

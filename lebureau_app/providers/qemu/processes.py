@@ -67,7 +67,7 @@ def kept_memories(pid: int) -> set[Path]:
     return {Path(match[1]) for match in found if match}
 
 
-def make_way(uuid: str) -> None:
+def make_way(pid: int) -> None:
     """Let what starts, and the server with its pages, have the CPU before a machine.
 
     All its threads become nicer (setpriority(2): its process group is its own), and its session
@@ -75,13 +75,12 @@ def make_way(uuid: str) -> None:
     it goes on as it is.
 
     Args:
-        uuid: The machine's UUID.
+        pid: The machine's process.
     """
-    if (pid := by_uuid().get(uuid)) is not None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PGRP, pid, MAKING_WAY)
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{pid}/autogroup").write_text(str(MAKING_WAY))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PGRP, pid, MAKING_WAY)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(MAKING_WAY))
 
 
 def is_alive(uuid: str) -> bool:

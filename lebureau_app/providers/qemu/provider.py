@@ -169,8 +169,7 @@ class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
         """Lower the priority of the machine's process for as long as it lives, and learn from it
         what the next one will need."""
         async with self._proved(desktop_id, ref) as (_, identity, _):
-            await asyncio.to_thread(processes.make_way, identity.uuid)
-            await asyncio.to_thread(self._shelf.learn, identity.uuid)
+            await asyncio.to_thread(self._make_way, identity.uuid)
 
     async def stop(self, desktop_id: str, ref: str, *, force: bool = False) -> None:
         """Press the power button, or end QEMU."""
@@ -285,6 +284,11 @@ class QemuProvider(Keeping, GoldenMachines, ImageChanges, Provider, Egress):
                 cache = self._settings.home / "accelerator.json"
                 self._accelerator = await detect(self._binary, cache)
             return self._accelerator
+
+    def _make_way(self, uuid: str) -> None:
+        if (pid := processes.by_uuid().get(uuid)) is not None:
+            processes.make_way(pid)
+            self._shelf.learn(pid)
 
     def _machine(self, desktop_id: str) -> MachineFolder:
         return MachineFolder(self._settings, desktop_id)

@@ -26,11 +26,12 @@ def learn(memory: Path, pid: int) -> None:
     Args:
         memory: The golden machine's memory.
         pid: The clone's process.
+
+    Raises:
+        OSError: It has ended, or the host could not write it down.
     """
     record = memory.with_name(RECORD)
-    if record.exists():
-        return
-    with suppress(OSError):
+    if not record.exists():
         write_record(record, {"ranges": list(_touched(memory, pid))})
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from lebureau_app.providers.qemu import readahead
 from lebureau_app.providers.qemu.files import read_record, write_record
+from lebureau_app.providers.qemu.golden import GoldenShelf
 from lebureau_app.providers.qemu.provider import QemuProvider
+from lebureau_app.settings import Settings
 from tests.providers.qemu.conftest import DESKTOP
 from tests.providers.qemu.dying import booted, born, kept, there
 from tests.support.eventually import eventually
@@ -61,6 +64,12 @@ async def test_a_machine_that_was_booted_teaches_nothing(provider: QemuProvider,
     await booted(provider, DESKTOP)
     await provider.make_way(DESKTOP, await there(provider, DESKTOP))
     assert not record.exists()
+
+
+def test_a_machine_that_has_ended_teaches_nothing(tmp_path: Path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    GoldenShelf(Settings(home=tmp_path)).learn(ended.pid)
 
 
 @pytest.mark.parametrize(
