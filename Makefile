@@ -14,7 +14,6 @@ run: ## set up what is missing and serve (ARGS="--port 9000")
 
 test: ## set up what is missing and run the tests (ARGS="-k chat" chooses)
 	@scripts/bootstrap.sh test
-	@$(PYTHON) -m lebureau_app build
 	@$(PYTHON) -m pytest $(ARGS)
 
 lint: ## ruff and pyright

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from lebureau_app import db
+from lebureau_app import db, frontend
 from lebureau_app.api import create_api
 from lebureau_app.errors import ChannelNotReady
 from lebureau_app.guest.door import Door
@@ -348,13 +348,6 @@ def _newest(pattern: str) -> str | None:
     return str(found[-1]) if found else None
 
 
-@pytest.fixture(scope="session")
-def make_server() -> Iterator[Callable[..., Server]]:
-    """Makes servers, and takes them away with their machines."""
-    with servers() as make:
-        yield make
-
-
 @pytest.fixture(scope="session", autouse=True)
 def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
     """The build of the golden image, from the first test on, where one will need it and it lacks."""
@@ -365,16 +358,27 @@ def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
         yield build
 
 
+@pytest.fixture(scope="session")
+def make_server(image_build: ImageBuild | None) -> Iterator[Callable[..., Server]]:
+    """Makes servers, and takes them away with their machines.
+
+    They serve the front end as its sources are. It is built here, so beside the image, for which
+    the golden machine and whatever resumes it wait.
+    """
+    frontend.build()
+    with servers() as make:
+        yield make
+
+
 @pytest.fixture(scope="session", autouse=True)
 def golden_making(
-    request: pytest.FixtureRequest,
-    image_build: ImageBuild | None,
-    make_server: Callable[..., Server],
+    request: pytest.FixtureRequest, image_build: ImageBuild | None
 ) -> Iterator[Future[Server] | None]:
     """The server that makes the golden machine as soon as the image is there, where one needs it."""
     if not _wants(request, "golden_machines"):
         yield None
         return
+    make_server: Callable[..., Server] = request.getfixturevalue("make_server")
 
     def begin() -> Server:
         if image_build:

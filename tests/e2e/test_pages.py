@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from lebureau_app import frontend
 from tests.e2e.support import Client, until
 from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 
@@ -28,7 +27,6 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server]) -> Server:
-    frontend.build()
     return make_server(LEBUREAU_PROVIDER="fake", **ACCOUNT)
 
 
