@@ -68,6 +68,11 @@ class Client:
     def post(self, path: str, body: Any = None, *, status: int = 202, **more: Any) -> Any:
         return self.call("POST", path, json=body, status=status, **more).json()
 
+    def keep_model_key(self, url: str, key: str) -> None:
+        """Let the agents of every desktop use the scripted model."""
+        kept = {"name": "Scripted", "provider": "openai-compatible", "key": key}
+        self.post("/api/provider-keys", kept | {"baseUrl": url, "model": "scripted-1"}, status=201)
+
     def desktop(self, desktop_id: str) -> dict[str, Any]:
         return self.get(f"/api/desktops/{desktop_id}")
 

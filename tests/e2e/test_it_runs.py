@@ -90,23 +90,6 @@ def test_the_terminal_answers(page: Page, client: Client, desktop_id: str) -> No
     )
 
 
-def test_the_way_out(client: Client, desktop_id: str, model: dict[str, Any]) -> None:
-    """What this machine's own package tools reach, the desktop reaches through its proxy."""
-    for command in (
-        "sudo apt-get update -qq && sudo apt-get install -y -qq hello >/dev/null && hello -t",
-        "python3 -m venv /tmp/v && /tmp/v/bin/pip install -q six && /tmp/v/bin/python -c 'import six'",
-        "npm view is-number version",
-        f"git clone -q http://host.lebureau.internal:{model['port']}/files/repository.git ~/repo"
-        " && git -C ~/repo log --oneline | grep First",
-    ):
-        done = client.exec(desktop_id, command, timeout=300)
-        assert done["exitCode"] == 0, (command, done)
-    refused = client.exec(
-        desktop_id, "curl -sS -m 20 http://169.254.169.254/ ; curl -sS http://127.0.0.1.nip.io:22/"
-    )
-    assert "Desktops reach public addresses only" in refused["stdout"] + refused["stderr"]
-
-
 def test_the_agent_carries_out_a_task(page: Page, client: Client, desktop_id: str) -> None:
     client.until_light(desktop_id, "agent", AGENT)
     sign_in(page)

@@ -32,9 +32,7 @@ def server(
     server = make_server(golden_machines, **ACCOUNT)
     with Client(server.url) as client:
         client.sign_in(OWNER, PASSWORD)
-        key = {"name": "Scripted", "provider": "openai-compatible", "key": "sk-seconds-1"}
-        key |= {"baseUrl": model["url"], "model": "scripted-1"}
-        client.post("/api/provider-keys", key, status=201)
+        client.keep_model_key(model["url"], "sk-seconds-1")
     return server
 
 

@@ -1,0 +1,60 @@
+"""What a desktop reaches: what this machine's own package tools do, and nothing that is private."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.support import Client
+from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
+
+BOOTED = 300
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server], golden_images: Path) -> Server:
+    """It boots desktops: there need be no golden machine yet."""
+    return make_server(golden_images, **ACCOUNT, LEBUREAU_RESUME="false")
+
+
+@pytest.fixture(scope="module")
+def booted(server: Server, model: dict[str, Any]) -> str:
+    """A desktop without an agent; a provider key's base URL opens one port of this machine."""
+    with Client(server.url) as client:
+        client.sign_in(OWNER, PASSWORD)
+        client.keep_model_key(model["url"], "sk-way-1")
+        desktop_id = client.post("/api/desktops", {"name": "reaching", "agent": "none"})["id"]
+        client.until_status(desktop_id, "running", BOOTED)
+    return desktop_id
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sudo apt-get update -qq && sudo apt-get install -y -qq hello >/dev/null && hello -t",
+        "python3 -m venv /tmp/v && /tmp/v/bin/pip install -q six && /tmp/v/bin/python -c 'import six'",
+        "npm view is-number version",
+    ],
+    ids=["apt", "pip", "npm"],
+)
+def test_package_tools_reach_their_registries(client: Client, booted: str, command: str) -> None:
+    done = client.exec(booted, command, timeout=300)
+    assert done["exitCode"] == 0, done
+
+
+def test_git_reaches_what_a_provider_key_names(
+    client: Client, booted: str, model: dict[str, Any]
+) -> None:
+    url = f"http://host.lebureau.internal:{model['port']}/files/repository.git"
+    command = f"git clone -q {url} ~/repo && git -C ~/repo log --oneline | grep First"
+    done = client.exec(booted, command, timeout=300)
+    assert done["exitCode"] == 0, done
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://192.168.0.1/"])
+def test_what_is_not_public_is_refused(client: Client, booted: str, url: str) -> None:
+    refused = client.exec(booted, f"curl -sS -m 20 {url}")
+    assert "Desktops reach public addresses only" in refused["stdout"] + refused["stderr"]
