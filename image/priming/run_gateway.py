@@ -1,9 +1,13 @@
 """Inside the image: bring the OpenClaw gateway up, let it answer once, and take it down again.
 
-Usage: ``python3 - COMPILE_CACHE``, as the desktop's user, in a network with only a loopback. It
-happens once for each way in which desktops run it, since V8 keeps what it has compiled by its flags.
-What stays is the compile cache and an empty, migrated state database; whatever this run wrote
-about itself, identities above all, is removed.
+Usage, as the desktop's user, in a network with only a loopback::
+
+    python3 - COMPILE_CACHE prime
+    python3 - RECORDS record
+
+To prime happens once for each way in which desktops run it, since V8 keeps what it has compiled by its
+flags. What stays is the compile cache and an empty, migrated state database; whatever a run wrote
+about itself, identities above all, is removed. To record needs one run with the recorder loaded.
 """
 
 import json
@@ -35,6 +39,15 @@ TABLES = """
 BASE_CONFIG = Path("/etc/lebureau/openclaw.base.json")
 GATEWAY = "/usr/local/libexec/lebureau-gateway"
 KINDS = ("native", "emulated")
+FIXED = {
+    "OPENCLAW_NO_RESPAWN": "1",
+    "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
+    "OPENCLAW_SERVICE_REPAIR_POLICY": "external",
+}
+ASK = (
+    *("openclaw", "agent", "--session-key", "agent:main:priming", "--message", "Hello"),
+    *("--json", "--timeout", str(TURN_TIMEOUT_S)),
+)
 
 
 class Model(BaseHTTPRequestHandler):
@@ -128,47 +141,43 @@ def forget_run() -> None:
             path.unlink()
 
 
-def main(compile_cache: str) -> None:
-    """Leave only what every desktop may share."""
+def prime(compile_cache: str) -> None:
+    """Let V8 keep what it compiles, for each way of running it."""
+    for kind in KINDS:
+        run(kind, {"NODE_COMPILE_CACHE": compile_cache})
+
+
+def record(folder: str) -> None:
+    """Have the recorder in a folder write down there which modules it loads."""
+    run(
+        "native",
+        {"NODE_DISABLE_COMPILE_CACHE": "1"},
+        NODE_OPTIONS=f"--require={folder}/record.cjs",
+    )
+
+
+def run(kind: str, environment: dict[str, str], **of_gateway: str) -> None:
+    """Start the gateway, ask once, stop it, and leave only what every desktop may share.
+
+    Args:
+        kind: How desktops run it.
+        environment: Variables for it and for the client that asks.
+        of_gateway: More, which only it has.
+    """
     model = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=model.serve_forever, daemon=True).start()
-    environment = {
-        **os.environ,
-        "NODE_COMPILE_CACHE": compile_cache,
-        "OPENCLAW_NO_RESPAWN": "1",
-        "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
-        "OPENCLAW_SERVICE_REPAIR_POLICY": "external",
-    }
-    for kind in KINDS:
-        configure(model.server_port)
-        run(kind, environment)
-        KEYS.unlink()
-        forget_run()
-
-
-def run(kind: str, environment: dict[str, str]) -> None:
-    """Start the gateway, ask once, and stop it."""
-    gateway = subprocess.Popen([GATEWAY, kind], env=environment)
+    configure(model.server_port)
+    shared = {**os.environ, **FIXED, **environment}
+    gateway = subprocess.Popen([GATEWAY, kind], env=shared | of_gateway)
     wait_until_ready(gateway)
-    subprocess.run(
-        [
-            "openclaw",
-            "agent",
-            "--session-key",
-            "agent:main:priming",
-            "--message",
-            "Hello",
-            "--json",
-            "--timeout",
-            str(TURN_TIMEOUT_S),
-        ],
-        env=environment,
-        timeout=TURN_TIMEOUT_S + 60,
-        check=True,
-    )
+    subprocess.run(ASK, env=shared, timeout=TURN_TIMEOUT_S + 60, check=True)
     gateway.send_signal(signal.SIGTERM)
     gateway.wait(STOP_TIMEOUT_S)
+    model.shutdown()
+    KEYS.unlink()
+    forget_run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    folder, purpose = sys.argv[1:]
+    {"prime": prime, "record": record}[purpose](folder)
