@@ -22,10 +22,16 @@ PAGE, PAGES = 4096, 64
 BITMAP, MEMORY = 4096, 1 << 20
 
 
-def written(file: Path, present: set[int], data: set[int], *, version: int = 1) -> Path:
-    """A file as QEMU writes it: pages with data, and a bitmap that says which of them count."""
+def written(
+    file: Path, present: set[int], data: set[int], *, version: int = 1, more: int = 0
+) -> Path:
+    """A file as QEMU writes it: pages with data, and a bitmap that says which of them count.
+
+    It announces `more` bytes of other memories behind.
+    """
     header = struct.pack(">QIQQQ", PAGE * PAGES, version, PAGE, BITMAP, MEMORY)
-    file.write_bytes(b"QEVM" + bytes(20) + b"\x06pc.ram" + header)
+    announced = struct.pack(">Q", PAGE * PAGES + more | 4)
+    file.write_bytes(b"QEVM" + bytes(12) + announced + b"\x06pc.ram" + header)
     os.truncate(file, MEMORY + PAGE * PAGES)
     bits = sum(1 << page for page in present)
     with file.open("r+b") as handle:
@@ -73,6 +79,25 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path):
     file = written(tmp_path / "memory", set(), set(), version=2)
     with pytest.raises(ramfile.Unreadable, match="unknown version 2"):
         ramfile.layout(file)
+
+
+def test_the_firmware_comes_with_the_devices(tmp_path: Path):
+    file = written(tmp_path / "memory", set(), set(), more=PAGE * 2)
+    place = MEMORY + PAGE * PAGES
+    header = struct.pack(">QIQQQ", PAGE * 2, 1, PAGE, BITMAP, place + PAGE)
+    with file.open("r+b") as handle:
+        os.pwrite(handle.fileno(), b"\x07pc.bios" + header, place)
+        os.pwrite(handle.fileno(), b"B" * PAGE, place + PAGE * 2)
+        os.truncate(handle.fileno(), place + PAGE * 3)
+    (tmp_path / "state").write_bytes(b"QEVM\0\0\0\3devices")
+    begin = ramfile.add_devices(file, tmp_path / "state", "pc-q35")
+    assert begin == place + PAGE * 3
+    magic, machine = b"QEVM\0\0\0\3", b"\7\0\0\0\6pc-q35"
+    section = b"\4\0\0\0\0\3ram\0\0\0\0\0\0\0\4"
+    sizes = struct.pack(">Q", PAGE * 2 | 4) + b"\7pc.bios" + struct.pack(">Q", PAGE * 2)
+    pages = struct.pack(">Q", PAGE | 8) + b"\7pc.bios" + b"B" * PAGE
+    end = struct.pack(">Q", 16) + b"\x7e\0\0\0\0"
+    assert file.read_bytes()[begin:] == magic + machine + section + sizes + pages + end + b"devices"
 
 
 @pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")

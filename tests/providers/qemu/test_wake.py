@@ -18,6 +18,7 @@ from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
 from tests.providers.qemu.conftest import DESKTOP
+from tests.support.eventually import eventually
 from tests.support.notebook import Letters, Notebook
 from tests.support.tiny_guest import NOTEBOOK, make_image
 
@@ -251,3 +252,13 @@ async def test_the_memory_of_a_fork_that_is_gone_is_not_replaced_by_a_boot(
     machine = await provider.inspect(CHILD, child)
     assert machine is not None
     assert (machine.origin, machine.settled) == (Origin.FORK, False)
+
+
+async def test_a_machine_that_has_woken_boots_after_a_reset(provider: QemuProvider, asleep: str):
+    await provider.start(DESKTOP, asleep)
+    await provider.restart(DESKTOP, asleep)
+
+    async def greeted_again() -> bool:
+        return (await provider.log_tail(DESKTOP, asleep, 1000)).count("U") == 2
+
+    await eventually(greeted_again, seconds=60)
