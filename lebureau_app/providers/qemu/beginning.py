@@ -8,19 +8,17 @@ from lebureau_app.providers.base import Origin
 
 @dataclass(frozen=True, slots=True)
 class KeptMemory:
-    """A memory that QEMU can go on with.
+    """A memory that QEMU can go on with; many may read its file, and nobody writes to it.
 
     Attributes:
-        state: What QEMU loads: the devices, and the memory too where there is no `ram`.
-        ram: The file that has the memory; many may read it, and nobody writes to it.
-        devices: Bytes of `state` before what QEMU loads.
-        pages: Bytes of `ram` before the memory.
+        file: The memory and the state of the devices.
+        pages: Bytes of it before the memory, which is mapped; 0 if QEMU has to load that.
+        devices: Bytes of it before what QEMU loads.
     """
 
-    state: Path
-    ram: Path | None = None
-    devices: int = 0
+    file: Path
     pages: int = 0
+    devices: int = 0
 
 
 @dataclass(frozen=True, slots=True)

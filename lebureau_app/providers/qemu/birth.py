@@ -96,7 +96,7 @@ class Births:
             golden = self._shelf.folder(pending.source)
             if not await self._shelf.proved(golden):
                 raise NotResumed("the golden machine's files are gone or damaged")
-            return golden.memory
+            return golden.memory()
         snapshot = self._snapshot(pending)
         if (record := snapshot.record()) is None:
             raise NotResumed("the snapshot that it begins from is gone")

@@ -88,10 +88,8 @@ def _memory(machine: MachineFolder, identity: Identity, beginning: Beginning) ->
     nothing that a guest does, discards included, can reach the file.
     """
     size = f"{identity.memory // _MIB}M"
-    if identity.golden:
-        backend = f"memory-backend-file,mem-path={_safe(machine.ram)},share=on"
-    elif beginning.memory and beginning.memory.ram:
-        kept = f"mem-path={_safe(beginning.memory.ram)},offset={beginning.memory.pages}"
+    if beginning.memory and beginning.memory.pages:
+        kept = f"mem-path={_safe(beginning.memory.file)},offset={beginning.memory.pages}"
         backend = f"memory-backend-file,{kept},share=off,readonly=on,rom=off"
     else:
         backend = "memory-backend-ram"

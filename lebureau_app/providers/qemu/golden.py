@@ -11,7 +11,6 @@ import logging
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,9 +20,9 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from lebureau_app.providers.base import Golden
-from lebureau_app.providers.qemu import processes, readahead
+from lebureau_app.providers.qemu import hibernation, processes, readahead
 from lebureau_app.providers.qemu.accel import Accelerator
-from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory
+from lebureau_app.providers.qemu.beginning import Beginning, KeptMemory, NotResumed
 from lebureau_app.providers.qemu.chain import foundations
 from lebureau_app.providers.qemu.command import GUEST_PORTS, compose
 from lebureau_app.providers.qemu.files import extents, occupied, persist, read_record, write_record
@@ -34,7 +33,7 @@ from lebureau_app.settings import Settings
 _BLOCK = 256 << 10
 _ZEROS = bytes(_BLOCK)
 _ANYWHERE = Path("/home/golden")
-_FILES = ("disk.qcow2", "memory", "state")
+_FILES = ("disk.qcow2", "memory")
 _PICTURE = "picture.png"
 
 log = logging.getLogger(__name__)
@@ -82,6 +81,8 @@ class _Record:
     Attributes:
         machine: UUID of the machine that became it.
         release: Version of the QEMU that ran it.
+        pages: Where in the memory's file the memory begins.
+        devices: Where in it the state of the devices begins.
         checksums: File name to the SHA-256 of what is in it.
     """
 
@@ -92,6 +93,8 @@ class _Record:
     disk: int
     machine: str
     release: str
+    pages: int
+    devices: int
     checksums: dict[str, str]
 
 
@@ -110,10 +113,15 @@ class GoldenFolder:
         """What the overlays of its clones stand on."""
         return self.path / "disk.qcow2"
 
-    @property
     def memory(self) -> KeptMemory:
-        """What its clones resume."""
-        return KeptMemory(self.path / "state", self.path / "memory")
+        """What its clones resume.
+
+        Raises:
+            NotResumed: It is out of use.
+        """
+        if (record := self.record()) is None:
+            raise NotResumed("the golden machine is gone")
+        return KeptMemory(self.path / "memory", record.pages, record.devices)
 
     def record(self) -> _Record | None:
         """What it is; None for what is left of one, or not finished."""
@@ -147,7 +155,7 @@ class GoldenFolder:
 
     def retire(self) -> None:
         """Take it out of use. Machines that run on its memory keep it until they end."""
-        for name in ("golden.json", "memory", "state", _PICTURE, readahead.RECORD):
+        for name in ("golden.json", "memory", _PICTURE, readahead.RECORD):
             (self.path / name).unlink(missing_ok=True)
 
     def appear(self, draft: Path, record: _Record) -> Golden:
@@ -234,30 +242,26 @@ class GoldenShelf:
 
     def read_ahead(self, memory: KeptMemory) -> None:
         """Begin to read what a machine will need of its memory, if that is known of it, and go on."""
-        if memory.ram:
-            Thread(target=readahead.read_ahead, args=(memory.ram,), daemon=True).start()
+        Thread(target=readahead.read_ahead, args=(memory.file,), daemon=True).start()
 
-    def keep(
-        self, machine: MachineFolder, identity: Identity, key: str, release: str, picture: bytes
-    ) -> Golden:
+    def keep(self, machine: MachineFolder, identity: Identity, key: str, picture: bytes) -> Golden:
         """Let what a machine has left become a golden machine; the machine is as it was.
 
         Args:
-            machine: The machine, ended, with memory and state in files.
+            machine: The machine, hibernated.
             identity: Who it is.
             key: Its fingerprint.
-            release: Version of QEMU.
             picture: What is on its screen, as PNG, or empty.
 
         Raises:
-            OSError: The host could not write it; nothing has changed.
+            OSError, ValueError, KeyError: The host could not read or write it; nothing has changed.
         """
+        provenance = hibernation.provenance(machine)
         folder = self.folder(_name(key, identity))
         draft = self._place / f".{folder.path.name}.new"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
-        _dig_holes(machine.ram)
-        for name, file in zip(_FILES, (machine.disk, machine.ram, machine.state), strict=True):
+        for name, file in zip(_FILES, (machine.disk, machine.hibernation / "memory"), strict=True):
             file.chmod(0o400)
             os.link(file, draft / name)
         if picture:
@@ -270,7 +274,9 @@ class GoldenShelf:
             memory=identity.memory,
             disk=identity.disk,
             machine=identity.uuid,
-            release=release,
+            release=provenance.qemu,
+            pages=provenance.pages,
+            devices=provenance.devices,
             checksums={name: _digest(draft / name) for name in _FILES},
         )
         golden = folder.appear(draft, record)
@@ -352,13 +358,6 @@ def _processor() -> tuple[str, ...]:
     """What the host's CPU is and can (proc_cpuinfo(5)): a guest of KVM has seen it."""
     told = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     return (platform.machine(), *(line for line in told if line.startswith(("model", "flags"))))
-
-
-def _dig_holes(file: Path) -> None:
-    """Give back to the host what is nothing but zeros (fallocate(1)); a failure only costs room."""
-    done = subprocess.run(["fallocate", "--dig-holes", str(file)], capture_output=True, text=True)
-    if done.returncode:
-        log.warning("The holes of %s could not be dug: %s", file, done.stderr.strip())
 
 
 def _digest(file: Path) -> str:

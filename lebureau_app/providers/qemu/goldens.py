@@ -5,11 +5,11 @@ from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager, suppress
 
 from lebureau_app.errors import ProviderError
-from lebureau_app.providers.base import Golden, Goldens, MachineSpec, Power
+from lebureau_app.providers.base import Golden, Goldens, MachineSpec
 from lebureau_app.providers.qemu.accel import Accelerator
 from lebureau_app.providers.qemu.disk import name_backing
 from lebureau_app.providers.qemu.golden import GoldenFolder, GoldenShelf, fingerprint
-from lebureau_app.providers.qemu.hypervisor import KEPT_AS_GOLDEN, Hypervisor
+from lebureau_app.providers.qemu.hypervisor import Hypervisor
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.machine import Identity, MachineFolder
 from lebureau_app.settings import Settings
@@ -29,6 +29,10 @@ class GoldenMachines(Goldens):
     ) -> AbstractAsyncContextManager[tuple[MachineFolder, Identity, Hypervisor]]: ...
 
     @abstractmethod
+    async def hibernate(self, desktop_id: str, ref: str) -> None:
+        """Keep the machine's memory in its folder, and end it; one that is hibernated stays so."""
+
+    @abstractmethod
     async def accelerator(self) -> Accelerator:
         """How guests run here."""
 
@@ -46,23 +50,24 @@ class GoldenMachines(Goldens):
         return [golden for golden in described if golden]
 
     async def keep_golden(self, desktop_id: str, ref: str, picture: bytes = b"") -> Golden:
-        """Keep the machine's memory file, devices and disk, which nobody writes to any more.
+        """Hibernate the machine, and let its memory and disk be a golden machine's.
 
         Raises:
             ProviderError: It was not made for this, or does not run.
         """
-        async with self._proved(desktop_id, ref) as (machine, identity, hypervisor):
+        async with self._proved(desktop_id, ref) as (_, identity, _):
             golden = await asyncio.to_thread(self._shelf.kept, identity)
+            if not identity.golden:
+                raise ProviderError("This machine was not made to become a golden one.")
+        if golden is None:
+            await self.hibernate(desktop_id, ref)
+        async with self._proved(desktop_id, ref) as (machine, identity, _):
             if golden is None:
-                await self._freeze(machine, identity, hypervisor)
-                accelerator = await self.accelerator()
                 image = self._image(identity.image)
-                key = fingerprint(identity, image, accelerator)
+                key = fingerprint(identity, image, await self.accelerator())
                 place = self._shelf.place / machine.desktop_id
                 await name_backing(machine.disk, image.disk, place)
-                golden = await asyncio.to_thread(
-                    self._shelf.keep, machine, identity, key, accelerator.release, picture
-                )
+                golden = await asyncio.to_thread(self._shelf.keep, machine, identity, key, picture)
             await asyncio.to_thread(machine.remove)
             return golden
 
@@ -102,22 +107,3 @@ class GoldenMachines(Goldens):
         """Read every golden machine that may be used, so that the first who wants one need not."""
         for folder in await self._usable_goldens():
             await self._shelf.proved(folder)
-
-    async def _freeze(
-        self, machine: MachineFolder, identity: Identity, hypervisor: Hypervisor
-    ) -> None:
-        """Halt a machine that is to become a golden one; one that was halted before is left alone.
-
-        Raises:
-            ProviderError: It was not made for this, or does not run.
-        """
-        if not identity.golden:
-            raise ProviderError("This machine was not made to become a golden one.")
-        seen = await hypervisor.observe()
-        if seen.power is Power.RUNNING:
-            await hypervisor.freeze()
-        elif seen.reason != KEPT_AS_GOLDEN:
-            raise ProviderError(
-                f"The golden machine does not run any more. {seen.reason}",
-                hint="It is made anew by itself.",
-            )

@@ -28,7 +28,6 @@ START_SECONDS = 30.0
 QUIT_SECONDS = 5.0
 MAP_SECONDS = 30.0
 LOAD_SECONDS = 300.0
-KEEP_SECONDS = 60.0
 START_ATTEMPTS = 5
 ENDING_SECONDS = 0.5
 """What a QEMU that was just killed may need to let go of its disk: it frees its memory first."""
@@ -37,7 +36,6 @@ STOPPED_BY_US = "Stopped by Le Bureau."
 GUEST_SHUT_DOWN = "The guest shut down."
 HOST_RESTARTED = "The host was restarted."
 INTERRUPTED = "Its start, or its hibernation, was interrupted."
-KEPT_AS_GOLDEN = "Its memory has been kept as a golden one."
 _BROKEN_STATES = {
     "guest-panicked": "The guest's kernel panicked.",
     "internal-error": "QEMU met an internal error and halted the machine.",
@@ -118,7 +116,8 @@ class Hypervisor:
             NotYet: It has the memory, and does not answer any more.
         """
         try:
-            async with self._proved_monitor(MAP_SECONDS if memory.ram else LOAD_SECONDS) as monitor:
+            limit = MAP_SECONDS if memory.pages else LOAD_SECONDS
+            async with self._proved_monitor(limit) as monitor:
                 await migration.load(monitor, memory)
                 if origin is Origin.HIBERNATION:
                     await asyncio.to_thread(self._machine.use_hibernation)
@@ -129,24 +128,6 @@ class Hypervisor:
             await self._give_up(error)
         except qmp.Stranger as error:
             raise UnknownMachine(str(error)) from error
-
-    async def freeze(self) -> None:
-        """Halt the guest for good, write the state of its devices down, and end QEMU.
-
-        Its memory is a file by itself, which QEMU leaves as it is (`x-ignore-shared`).
-
-        Raises:
-            ProviderError: QEMU could not write the state; the machine goes on.
-        """
-        async with self._conversation(KEEP_SECONDS) as monitor:
-            await monitor.execute("stop")
-            try:
-                await migration.save_shared(monitor, self._machine.state)
-            except migration.Failed as error:
-                await monitor.execute("cont")
-                raise ProviderError(f"QEMU could not keep the machine's state: {error}") from error
-        await self.end()
-        self._conclude(Power.STOPPED, KEPT_AS_GOLDEN)
 
     def settle(self) -> None:
         """Take note that the guest has its identity."""

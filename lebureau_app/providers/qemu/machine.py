@@ -51,7 +51,7 @@ class Identity:
 
     Attributes:
         machine_type: QEMU's versioned machine type, kept from creation.
-        golden: It is made to be kept as a golden machine: its memory is a file.
+        golden: It is made to be kept as a golden machine.
     """
 
     desktop_id: str
@@ -135,16 +135,6 @@ class MachineFolder:
     def former_disk(self) -> Path:
         """The disk of before, while what is the machine's own is carried over to a new image."""
         return self.path / "former.qcow2"
-
-    @property
-    def ram(self) -> Path:
-        """The memory of a machine that is made to be a golden one."""
-        return self.path / "memory"
-
-    @property
-    def state(self) -> Path:
-        """The state of the devices of a machine that becomes a golden one."""
-        return self.path / "state"
 
     @property
     def hibernation(self) -> Path:

@@ -92,7 +92,7 @@ class Provenance:
             return KeptMemory(file)
         if file.stat().st_size <= self.devices:
             raise NotResumed("its file is shorter than it was")
-        return KeptMemory(file, file, self.devices, self.pages)
+        return KeptMemory(file, self.pages, self.devices)
 
 
 async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
@@ -112,7 +112,7 @@ async def save(monitor: QMPClient, file: Path, machine_type: str) -> Provenance:
     await asyncio.to_thread(file.touch, 0o600)
     try:
         await end_jobs(monitor)
-        await migration.prepare(monitor, migration.MAPPED_RAM)
+        await migration.prepare(monitor, with_pages=True)
         speed = {"max-bandwidth": _BANDWIDTH, "downtime-limit": _DOWNTIME}
         await monitor.execute("migrate-set-parameters", speed)
         await monitor.execute("migrate", {"uri": f"file:{file}"})
@@ -140,7 +140,7 @@ async def let_go_on(monitor: QMPClient) -> None:
         await monitor.execute("stop")
         with suppress(migration.Failed):
             await migration.finish(monitor)
-    await migration.prepare(monitor, ())
+    await migration.prepare(monitor, with_pages=False)
     if (await told(monitor, "query-status")).get("status") in _STILL:
         await monitor.execute("cont")
 

@@ -1,10 +1,8 @@
 """How a memory leaves QEMU and comes back (docs/devel/migration in QEMU's source).
 
-A golden machine's memory is a file that is mapped, so only its devices are written and loaded
-(`x-ignore-shared`). Every other memory is one file with each page in its own place (`mapped-ram`)
-and the devices behind: it is mapped as well, so that no page is read before the guest wants it. One
-thread writes it: with several (`multifd`) QEMU 10 crashes when it is cancelled, and hangs when the
-disk is full.
+A memory is one file with each page in its own place (`mapped-ram`) and the devices behind: it is
+mapped, so that no page is read before the guest wants it. One thread writes it: with several
+(`multifd`) QEMU 10 crashes when it is cancelled, and hangs when the disk is full.
 """
 
 import asyncio
@@ -15,8 +13,7 @@ from qemu.qmp import ExecuteError, QMPClient
 from lebureau_app.providers.qemu.beginning import KeptMemory
 from lebureau_app.providers.qemu.qmp import told
 
-MAPPED_RAM = ("mapped-ram",)
-SHARED_RAM = ("x-ignore-shared",)
+MAPPED_RAM = "mapped-ram"
 
 _LOOK_AGAIN = 0.01
 
@@ -35,28 +32,10 @@ async def load(monitor: QMPClient, memory: KeptMemory) -> None:
     Raises:
         Failed: QEMU does not take it.
     """
-    source = {"uri": f"file:{memory.state},offset={memory.devices}", "exit-on-error": False}
+    source = {"uri": f"file:{memory.file},offset={memory.devices}", "exit-on-error": False}
     try:
-        await prepare(monitor, _capabilities(memory))
+        await prepare(monitor, with_pages=not memory.pages)
         await monitor.execute("migrate-incoming", source)
-    except ExecuteError as error:
-        raise Failed(str(error)) from error
-    await finish(monitor)
-
-
-async def save_shared(monitor: QMPClient, state: Path) -> None:
-    """Write everything but the memory of a halted machine, whose memory is a shared file.
-
-    Args:
-        monitor: The machine's monitor.
-        state: The file to write.
-
-    Raises:
-        Failed: QEMU could not.
-    """
-    try:
-        await prepare(monitor, SHARED_RAM)
-        await monitor.execute("migrate", {"uri": f"file:{state}"})
     except ExecuteError as error:
         raise Failed(str(error)) from error
     await finish(monitor)
@@ -72,14 +51,13 @@ async def save_devices(monitor: QMPClient, state: Path) -> None:
     Raises:
         ExecuteError: QEMU could not.
     """
-    await prepare(monitor, ())
+    await prepare(monitor, with_pages=False)
     await monitor.execute("xen-save-devices-state", {"filename": str(state), "live": False})
 
 
-async def prepare(monitor: QMPClient, capabilities: tuple[str, ...]) -> None:
-    """Set how the next memory leaves or comes."""
-    every = {*MAPPED_RAM, *SHARED_RAM}
-    wanted = [{"capability": name, "state": name in capabilities} for name in sorted(every)]
+async def prepare(monitor: QMPClient, *, with_pages: bool) -> None:
+    """Set whether the next memory leaves or comes with its pages, or only the devices do."""
+    wanted = [{"capability": MAPPED_RAM, "state": with_pages}]
     await monitor.execute("migrate-set-capabilities", {"capabilities": wanted})
 
 
@@ -93,10 +71,3 @@ async def finish(monitor: QMPClient) -> None:
         if migration.get("status") in ("failed", "cancelled"):
             raise Failed(migration.get("error-desc") or "it does not say why.")
         await asyncio.sleep(_LOOK_AGAIN)
-
-
-def _capabilities(memory: KeptMemory) -> tuple[str, ...]:
-    """How a kept memory comes: it must be as it left."""
-    if memory.ram is None:
-        return MAPPED_RAM
-    return () if memory.ram == memory.state else SHARED_RAM

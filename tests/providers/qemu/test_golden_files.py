@@ -13,6 +13,7 @@ import pytest
 from lebureau_app.providers.base import MachineSpec, Origin
 from lebureau_app.providers.qemu import golden, processes
 from lebureau_app.providers.qemu.accel import Accelerator
+from lebureau_app.providers.qemu.files import read_record, write_record
 from lebureau_app.providers.qemu.golden import fingerprint
 from lebureau_app.providers.qemu.image import Image
 from lebureau_app.providers.qemu.provider import QemuProvider
@@ -57,7 +58,7 @@ async def test_clones_that_fill_their_memory_and_die_leave_it_as_it_was(
     await says(provider, "dsk_golden", maker, "U")
     await provider.keep_golden("dsk_golden", maker)
     before = checksums(home)
-    assert {"disk.qcow2", "memory", "state"} < before.keys()
+    assert {"disk.qcow2", "memory"} < before.keys()
     ends = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM)
     for first in range(0, CLONES, AT_ONCE):
         clones = range(first, first + AT_ONCE)
@@ -108,7 +109,7 @@ def kept(tmp_path: Path) -> golden.GoldenFolder:
     for name in golden._FILES:
         (draft / name).write_text(name)
     checksums = {name: golden._digest(draft / name) for name in golden._FILES}
-    record = golden._Record("key", "std", 1, 64 * MIB, 64 * MIB, "uuid", "10.0.2", checksums)
+    record = golden._Record("key", "std", 1, 64 * MIB, 64 * MIB, "uuid", "10.0.2", 1, 2, checksums)
     folder = golden.GoldenFolder(tmp_path / "key-uuid")
     folder.appear(draft, record)
     return folder
@@ -118,6 +119,13 @@ def test_one_that_was_kept_without_a_picture_is_as_good(kept: golden.GoldenFolde
     assert kept.picture() == b""
     assert kept.described()
     assert kept.damaged_file() is None
+
+
+def test_one_of_a_release_that_kept_its_devices_elsewhere_is_out_of_use(kept: golden.GoldenFolder):
+    record = read_record(kept.path / "golden.json")
+    del record["pages"], record["devices"]
+    write_record(kept.path / "golden.json", record)
+    assert kept.described() is None
 
 
 def test_what_becomes_of_a_picture_harms_nothing(kept: golden.GoldenFolder):

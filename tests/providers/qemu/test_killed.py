@@ -108,11 +108,11 @@ async def test_killed_while_a_desktop_is_settled(
 @pytest.mark.parametrize(
     "step",
     [
-        "hypervisor.migration.save_shared-",
-        "hypervisor.migration.save_shared+",
+        "memory.save-",
+        "memory.save+",
+        "keeping.hibernation.keep_memory+",
         "hypervisor.processes.wait_gone+",
-        "hypervisor.Hypervisor.freeze+",
-        "golden._dig_holes+",
+        "goldens.name_backing+",
         "golden._digest+",
         "golden.GoldenFolder.appear-",
         "golden.GoldenFolder.appear+",
