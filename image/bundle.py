@@ -6,7 +6,7 @@ it is ready. Where QEMU emulates the CPU, that start takes minutes.
 
 from __future__ import annotations
 
-from image.openclaw import OPENCLAW
+from image.openclaw import NPM_INSTALL, OPENCLAW
 from image.prime import RECORDS, record_modules
 from image.recipe import HERE, Profile
 from image.software import SCRATCH, fetch_environment
@@ -21,10 +21,7 @@ _WORKSHOP = f"{SCRATCH}/bundling"
 def install_bundler(tree: Tree, profile: Profile) -> None:
     """Fetch Rolldown; it does not stay in the image."""
     tree.shell(
-        f"""
-        npm install --prefix {_WORKSHOP} --no-audit --no-fund --no-update-notifier \
-            --cache {SCRATCH}/npm rolldown@{profile.rolldown}
-        """,
+        f"{NPM_INSTALL} --prefix {_WORKSHOP} rolldown@{profile.rolldown}",
         env=fetch_environment(tree),
     )
 

@@ -15,6 +15,7 @@ from image.software import SCRATCH, fetch_environment
 from image.tree import Tree
 
 OPENCLAW = "/usr/local/lib/node_modules/openclaw"
+NPM_INSTALL = f"npm install --no-audit --no-fund --no-update-notifier --cache {SCRATCH}/npm"
 _NEW_MAP = "/* @__PURE__ */ new Map()"
 
 PATIENCE_MS = (
@@ -106,8 +107,7 @@ def install_openclaw(tree: Tree, profile: Profile) -> None:
     """Install OpenClaw and its dependencies with npm, and change it."""
     tree.shell(
         f"""
-        npm install --global --prefix /usr/local --no-audit --no-fund --no-update-notifier \
-            --cache {SCRATCH}/npm openclaw@{profile.openclaw}
+        {NPM_INSTALL} --global --prefix /usr/local openclaw@{profile.openclaw}
         rm -rf {SCRATCH}/npm {OPENCLAW}/docs
         """,
         env=fetch_environment(tree),

@@ -31,7 +31,8 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     config = json.dumps(merge(json.loads(machine.read(BASE_CONFIG)), overlay), indent=2) + "\n"
     before, after = gateway_token(json.loads(machine.read(KEYS) or "{}")), gateway_token(keys)
     machine.write(KEYS, json.dumps(keys), mode=0o600, private=True)
-    if machine.is_active(UNIT) and before != after:
+    runs = machine.is_active(UNIT)
+    if runs and before != after:
         from lebureau_guest import takeover
 
         former = machine.read(CONFIG)
@@ -40,7 +41,7 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
         )
         return
     _configure(machine, config)
-    if not machine.is_active(UNIT):
+    if not runs:
         machine.run(["systemctl", "start", "--no-block", UNIT])
 
 
