@@ -17,6 +17,10 @@ from image.tree import Tree
 OPENCLAW = "/usr/local/lib/node_modules/openclaw"
 NPM_INSTALL = f"npm install --no-audit --no-fund --no-update-notifier --cache {SCRATCH}/npm"
 _NEW_MAP = "/* @__PURE__ */ new Map()"
+_OURS = (
+    'process.getBuiltinModule("node:module").createRequire("/")'
+    '("/usr/local/lib/lebureau/openclaw/migrated.cjs")'
+)
 
 PATIENCE_MS = (
     ("LEASE_HEARTBEAT_START_TIMEOUT_MS", "5e3", "9e4"),
@@ -58,6 +62,19 @@ _MIGRATED = (
     ("hashRuntimeConfigValue(pluginDoctorConfig)", '"any"'),
 )
 
+# A doctor looks at each start whether its state is of another version: a note beside it tells, too.
+_NO_DOCTOR = (
+    (
+        "if (!options.requireStartupMigrationCheckpoint) return run(options);",
+        f"if (!options.requireStartupMigrationCheckpoint || {_OURS}.isMigrated()) return run(options);",
+    ),
+    (
+        'invocationPurpose: "startup"\n\t\t\t\t\t}));',
+        'invocationPurpose: "startup"\n\t\t\t\t\t}))'
+        f".then((done) => ({_OURS}.noteMigrated(), done));",
+    ),
+)
+
 # It searches the disk for plugins several times when its configuration changes. They come with the
 # image: the first search holds until it starts anew, and so does what it found out about them.
 _PLUGINS_STAY = (
@@ -96,6 +113,7 @@ CHANGES = (
     *_LATER,
     *_KEPT_WORKER,
     *_MIGRATED,
+    *_NO_DOCTOR,
     *_PLUGINS_STAY,
     *_NO_LONG_FAREWELL,
     *_NOT_HERE,

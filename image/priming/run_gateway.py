@@ -31,6 +31,9 @@ STOP_TIMEOUT_S = 90
 KEYS = Path("/run/lebureau/keys.json")
 STATE = Path.home() / ".openclaw"
 DATABASE = STATE / "state" / "openclaw.sqlite"
+MIGRATED = DATABASE.with_name("migrated")
+"""As in migrated.cjs: says of which version the database is."""
+
 SHARED_TABLES = {"schema_meta", "config_machine_state", "migration_runs", "migration_sources"}
 TABLES = """
     SELECT name FROM sqlite_schema
@@ -137,7 +140,7 @@ def forget_run() -> None:
         if path != DATABASE.parent:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in DATABASE.parent.iterdir():
-        if path != DATABASE:
+        if path not in (DATABASE, MIGRATED):
             path.unlink()
 
 
@@ -167,6 +170,7 @@ def run(kind: str, environment: dict[str, str], **of_gateway: str) -> None:
     model = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=model.serve_forever, daemon=True).start()
     configure(model.server_port)
+    MIGRATED.unlink(missing_ok=True)  # So that it migrates, and what that takes is compiled, too.
     shared = {**os.environ, **FIXED, **environment}
     gateway = subprocess.Popen([GATEWAY, kind], env=shared | of_gateway)
     wait_until_ready(gateway)

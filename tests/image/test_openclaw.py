@@ -12,6 +12,7 @@ from image.recipe import FILES
 from tests.support.node import NODE
 
 PATHS = FILES / "usr/local/lib/lebureau/openclaw/paths.cjs"
+MIGRATED = FILES / "usr/local/lib/lebureau/openclaw/migrated.cjs"
 COMPARED = """
 const path = require("node:path");
 const { join, normalize, resolve } = path;
@@ -72,3 +73,27 @@ def test_what_is_made_of_paths_is_the_same_with_a_memory():
     assert told["moved"] == "/usr/a"
     assert told["none"] == [".", "/usr"]
     assert told["wrong"] == ["ERR_INVALID_ARG_TYPE"] * 3
+
+
+def test_what_version_a_state_is_of_is_noted_beside_it(tmp_path: Path):
+    package = tmp_path / "package.json"
+    package.write_text('{"version": "1.2.3"}')
+    ask = """
+        const { isMigrated, noteMigrated } = require(process.argv[1]);
+        const told = [isMigrated(process.argv[2])];
+        noteMigrated(process.argv[2]);
+        console.log(JSON.stringify([...told, isMigrated(process.argv[2])]));
+    """
+
+    def told() -> list[bool]:
+        command = [NODE, "-e", ask, MIGRATED, package]
+        done = subprocess.run(
+            command, env={"HOME": str(tmp_path)}, capture_output=True, check=True, timeout=60
+        )
+        return json.loads(done.stdout)
+
+    assert told() == [False, False], "without a state there is nothing to note it beside"
+    (tmp_path / ".openclaw" / "state").mkdir(parents=True)
+    assert told() == [False, True]
+    package.write_text('{"version": "1.2.4"}')
+    assert told() == [False, True]
