@@ -75,6 +75,15 @@ _NO_DOCTOR = (
     ),
 )
 
+# It compares the workspace with git before the first answer of a conversation, in a thread that takes
+# minutes to start, for a page of its own that desktops do not have.
+_NO_DIFF = (
+    (
+        'await traceGetReplyPhase("reply.capture_session_diff_baseline",',
+        'if (false) await traceGetReplyPhase("reply.capture_session_diff_baseline",',
+    ),
+)
+
 # It searches the disk for plugins several times when its configuration changes. They come with the
 # image: the first search holds until it starts anew, and so does what it found out about them.
 _PLUGINS_STAY = (
@@ -114,6 +123,7 @@ CHANGES = (
     *_KEPT_WORKER,
     *_MIGRATED,
     *_NO_DOCTOR,
+    *_NO_DIFF,
     *_PLUGINS_STAY,
     *_NO_LONG_FAREWELL,
     *_NOT_HERE,
