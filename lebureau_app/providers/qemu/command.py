@@ -66,7 +66,7 @@ def compose(
         *accelerator.arguments,
         *("-machine", f"{identity.machine_type},memory-backend={RAM}"),
         *("-smp", str(identity.vcpus)),
-        *_memory(machine, identity, beginning),
+        *_memory(identity, beginning),
         *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
         *("-sandbox", _SANDBOX),
         *("-action", "shutdown=pause,panic=pause,reboot=reset"),
@@ -81,7 +81,7 @@ def compose(
     ]
 
 
-def _memory(machine: MachineFolder, identity: Identity, beginning: Beginning) -> list[str]:
+def _memory(identity: Identity, beginning: Beginning) -> list[str]:
     """The guest's memory: its own, or a kept one until it writes to it.
 
     A kept memory is opened for reading only, and its pages are copied before they are written to:

@@ -281,10 +281,10 @@ class Hypervisor:
         )
 
     @asynccontextmanager
-    async def _conversation(self, timeout: float = MONITOR_SECONDS) -> AsyncIterator[QMPClient]:
+    async def _conversation(self) -> AsyncIterator[QMPClient]:
         """Speak with the monitor; its troubles become errors of the provider."""
         try:
-            async with self._proved_monitor(timeout) as monitor:
+            async with self._proved_monitor(MONITOR_SECONDS) as monitor:
                 yield monitor
         except (qmp.Absent, qmp.Silent) as error:
             raise NotYet(f"QEMU does not answer: {error}") from error

@@ -1,6 +1,6 @@
 """The memory of a running machine becomes a file that it, or a copy of it, can go on from.
 
-QEMU writes each page to its own place in the file (`migration.MAPPED_RAM`), pages of nothing but
+QEMU writes each page to its own place in the file (`mapped-ram`), pages of nothing but
 zeros not at all. The guest may run on meanwhile: what it changes is written again, and only the
 last of it while it is halted. The state of the devices comes behind.
 """

@@ -13,8 +13,6 @@ from qemu.qmp import ExecuteError, QMPClient
 from lebureau_app.providers.qemu.beginning import KeptMemory
 from lebureau_app.providers.qemu.qmp import told
 
-MAPPED_RAM = "mapped-ram"
-
 _LOOK_AGAIN = 0.01
 
 
@@ -57,7 +55,7 @@ async def save_devices(monitor: QMPClient, state: Path) -> None:
 
 async def prepare(monitor: QMPClient, *, with_pages: bool) -> None:
     """Set whether the next memory leaves or comes with its pages, or only the devices do."""
-    wanted = [{"capability": MAPPED_RAM, "state": with_pages}]
+    wanted = [{"capability": "mapped-ram", "state": with_pages}]
     await monitor.execute("migrate-set-capabilities", {"capabilities": wanted})
 
 
