@@ -135,8 +135,7 @@ class GuestLink(Link):
 
     async def _watch_screen(self) -> None:
         async def probe() -> None:
-            frame = await screen.grab(await self.door("screen"))
-            if frame.blank:
+            if not await screen.is_drawn(await self.door("screen")):
                 raise ChannelNotReady("The desktop is not drawn yet.")
 
         await self._watch("screen", probe)

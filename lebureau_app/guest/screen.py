@@ -1,4 +1,4 @@
-"""One frame of a desktop's screen: an RFB 3.8 client (RFC 6143) over the door's WebSocket.
+"""What is on a desktop's screen: an RFB 3.8 client (RFC 6143) over the door's WebSocket.
 
 Only the Raw encoding is asked for: a frame is fetched once, so the simplest decoder is the best.
 """
@@ -18,6 +18,9 @@ from lebureau_app.guest.door import VNC_PATH, VNC_SUBPROTOCOLS, Door, connect
 
 _LARGEST_SCREEN = 7680 * 4320
 _BLANK_SHARE = 0.995
+_LOOK_EVERY = 20
+"""Of so many rows one is looked at to see whether anything is drawn; a panel is higher than that."""
+
 _VERSION = b"RFB 003.008\n"
 _SECURITY_NONE = 1
 _RAW = 0
@@ -68,14 +71,22 @@ async def grab(door: Door, *, timeout: float = 20) -> Frame:
     Raises:
         GuestError: The door does not open, or what is behind it is no usable RFB server.
     """
-    try:
-        async with asyncio.timeout(timeout):
-            async with await connect(door, VNC_PATH, VNC_SUBPROTOCOLS, timeout=timeout) as socket:
-                return await _Viewer(socket).frame()
-    except TimeoutError:
-        raise GuestError(f"The screen did not send a frame within {timeout:g} s.") from None
-    except ConnectionClosed:
-        raise GuestError("The screen closed the connection before it sent a frame.") from None
+    return await _fetch(door, timeout)
+
+
+async def is_drawn(door: Door, *, timeout: float = 20) -> bool:
+    """Whether anything is on the screen, judged by some of its rows.
+
+    A whole frame is four megabytes, and to send it costs an emulated machine most of a second.
+
+    Args:
+        door: The screen's door.
+        timeout: Seconds for everything.
+
+    Raises:
+        GuestError: As `grab`.
+    """
+    return not (await _fetch(door, timeout, every=_LOOK_EVERY)).blank
 
 
 def png(frame: Frame, width: int | None = None) -> bytes:
@@ -109,6 +120,18 @@ async def screenshot(door: Door, width: int | None = None, *, timeout: float = 2
     return await asyncio.to_thread(png, frame, width)
 
 
+async def _fetch(door: Door, timeout: float, every: int = 1) -> Frame:
+    """Fetch a frame of one in so many rows."""
+    try:
+        async with asyncio.timeout(timeout):
+            async with await connect(door, VNC_PATH, VNC_SUBPROTOCOLS, timeout=timeout) as socket:
+                return await _Viewer(socket).frame(every)
+    except TimeoutError:
+        raise GuestError(f"The screen did not send a frame within {timeout:g} s.") from None
+    except ConnectionClosed:
+        raise GuestError("The screen closed the connection before it sent a frame.") from None
+
+
 class _Viewer:
     """The client's half of one RFB session that ends after its first frame."""
 
@@ -116,19 +139,22 @@ class _Viewer:
         self._socket = socket
         self._received = bytearray()
 
-    async def frame(self) -> Frame:
+    async def frame(self, every: int) -> Frame:
         width, height = await self._open()
+        rows = range(0, height, every)
+        areas = [(0, height)] if every == 1 else [(row, 1) for row in rows]
         await self._socket.send(
             b"\0\0\0\0"
             + _PIXEL_FORMAT
             + struct.pack(">BxHi", 2, 1, _RAW)
-            + struct.pack(">BBHHHH", 3, 0, 0, 0, width, height)
+            + b"".join(struct.pack(">BBHHHH", 3, 0, 0, top, width, tall) for top, tall in areas)
         )
         screen = Image.new("RGB", (width, height))
-        missing = width * height
+        missing = width * len(rows)
         while missing > 0:
             missing -= await self._message(screen)
-        return Frame(width, height, screen.tobytes())
+        seen = b"".join(screen.crop((0, top, width, top + tall)).tobytes() for top, tall in areas)
+        return Frame(width, len(rows), seen)
 
     async def _open(self) -> tuple[int, int]:
         """Shake hands (RFC 6143 §7.1 to §7.3); answer the size of the screen."""

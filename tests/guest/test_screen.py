@@ -1,12 +1,16 @@
 import io
 import struct
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image
 
 from lebureau_app.errors import GuestError
-from lebureau_app.guest.screen import Frame, grab, png, screenshot
+from lebureau_app.guest.screen import Frame, grab, is_drawn, png, screenshot
 from tests.gateway.servers import HEIGHT, WIDTH, RfbServer, door_for
+
+PIXEL_FORMAT_AND_ENCODINGS = 20 + 8
+"""Bytes that a viewer says before it asks for pixels."""
 
 
 async def test_a_frame_has_the_colours_of_the_screen():
@@ -38,6 +42,41 @@ def test_a_pointer_on_black_is_blank_and_a_panel_is_not():
     assert Frame(1280, 800, black.tobytes()).blank
     black.paste((60, 60, 60), (0, 0, 1280, 28))
     assert not Frame(1280, 800, black.tobytes()).blank
+
+
+@dataclass
+class Shows:
+    """A VNC server that sends of a picture what it is asked for, and counts the pixels."""
+
+    picture: Image.Image
+    sent: int = 0
+
+    async def __call__(self, socket):
+        await socket.send(b"RFB 003.008\n")
+        await socket.recv()
+        await socket.send(b"\x01\x01")
+        await socket.recv()
+        await socket.send(b"\0\0\0\0")
+        await socket.recv()
+        await socket.send(struct.pack(">HH20x", *self.picture.size))
+        requests = (await socket.recv())[PIXEL_FORMAT_AND_ENCODINGS:]
+        for _, _, left, top, width, height in struct.iter_unpack(">BBHHHH", requests):
+            part = self.picture.crop((left, top, left + width, top + height))
+            pixels = part.tobytes("raw", "RGBX")
+            await socket.send(struct.pack(">BxHHHHHi", 0, 1, left, top, width, height, 0) + pixels)
+            self.sent += width * height
+        await socket.wait_closed()
+
+
+async def test_a_panel_is_found_in_a_few_rows():
+    empty = Image.new("RGB", (1280, 800), (9, 9, 9))
+    with_panel = empty.copy()
+    with_panel.paste((60, 60, 60), (0, 773, 1280, 800))
+    for picture, drawn in ((empty, False), (with_panel, True)):
+        shows = Shows(picture)
+        async with door_for(shows) as door:
+            assert await is_drawn(door) is drawn
+        assert shows.sent == 1280 * 40
 
 
 async def refuses_by_count(socket):
