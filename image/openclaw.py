@@ -100,7 +100,7 @@ _PLUGINS_STAY = (
 )
 
 # A reload waits for what the plugins of before are still at, and one call of ours never ends.
-_NO_LONG_FAREWELL = (("const SHUTDOWN_TIMEOUT_MS = 5e3;", "const SHUTDOWN_TIMEOUT_MS = 1e3;"),)
+_NO_LONG_FAREWELL = (("const SHUTDOWN_TIMEOUT_MS = 5e3;", "const SHUTDOWN_TIMEOUT_MS = 100;"),)
 
 # It searches for the sign-ins of other programs, and for models that could review skills; the image
 # has none of those programs, and that review is off.

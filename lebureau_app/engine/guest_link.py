@@ -31,6 +31,9 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
 PROBE_AGAIN = 1.0
 LOOK_AGAIN = 60.0
+TAKEOVER = 2.0
+"""Seconds that a copied agent is left alone: it does not know its own token at first, and to refuse
+ours costs it a second of what it needs to learn it."""
 
 
 class GuestLink(Link):
@@ -173,6 +176,8 @@ class GuestLink(Link):
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self._light_agent(Light.STARTING, "The agent is starting.")
+        if Origin(desktop.origin).is_clone:
+            await asyncio.sleep(TAKEOVER)
         while True:
             try:
                 async with await OpenClaw.connect(

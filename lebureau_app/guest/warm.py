@@ -54,7 +54,7 @@ done
 """Names the Node processes that cannot be given random numbers of their own in a clone."""
 
 _FORGET = """
-tmux kill-server
+tmux kill-session -t main
 sudo truncate --size 0 /tmp/openclaw/*.log
 rm -f ~/.bash_history
 rm -rf ~/work/* ~/work/.[!.]*

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, call
 
 import pytest
 
@@ -11,7 +11,6 @@ from lebureau_app.engine import guest_link as link_module
 from lebureau_app.engine.guest_link import GuestLink
 from lebureau_app.engine.identity import Identities
 from lebureau_app.guest import screen, ssh
-from lebureau_app.guest.screen import Frame
 from lebureau_app.models import Light, RunStatus
 from lebureau_app.providers.fake import FakeBehaviour
 from lebureau_app.services import desktop_state
@@ -20,14 +19,13 @@ from tests.engine.test_identity import born, loaded
 from tests.engine.test_memory import run_of
 
 GOLDEN = pytest.mark.parametrize("fleet", [FakeBehaviour(golden=True)], indirect=True)
-DRAWN = Frame(2, 1, b"\0\0\0\xff\xff\xff")
 
 
 class Doors:
     """A guest that shows its screen, and whose SSH never answers."""
 
     def __init__(self) -> None:
-        self.grab = AsyncMock(return_value=DRAWN)
+        self.is_drawn = AsyncMock(return_value=True)
         self.asked_ssh = asyncio.Event()
 
     async def connect(self, *_: object, **__: object) -> None:
@@ -39,7 +37,7 @@ class Doors:
 def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
     made = Doors()
     monkeypatch.setattr(ssh, "connect", made.connect)
-    monkeypatch.setattr(screen, "grab", made.grab)
+    monkeypatch.setattr(screen, "is_drawn", made.is_drawn)
     monkeypatch.setattr(link_module, "probe_terminal", AsyncMock())
     return made
 
@@ -79,7 +77,7 @@ async def test_no_door_is_opened_before_there_is_an_identity(fleet: Fleet, doors
     await desktop_state.note(desktop.id, boot="another")
     async with linked(fleet, desktop.id), asyncio.timeout(20):
         await doors.asked_ssh.wait()
-    doors.grab.assert_not_called()
+    doors.is_drawn.assert_not_called()
 
 
 @GOLDEN
@@ -99,3 +97,25 @@ async def test_a_copy_ends_what_it_inherits_and_nothing_of_its_own(
     link = GuestLink(desktop.id, fleet.provider, identities, fleet.settings)
     await link._end_inherited_runs(agent)
     assert agent.abort_all.await_count == ends
+
+
+@GOLDEN
+@pytest.mark.parametrize(("origin", "waits"), [("golden", 1), ("fork", 1), ("hibernation", 0)])
+async def test_an_agent_that_does_not_know_its_token_yet_is_left_alone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, origin: str, waits: int
+) -> None:
+    desktop, _ = await born(fleet)
+    await desktop_state.note(desktop.id, origin=origin)
+    sleep = AsyncMock()
+    monkeypatch.setattr(link_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(link_module.OpenClaw, "connect", AsyncMock(side_effect=ConnectedError))
+    link = GuestLink(
+        desktop.id, fleet.provider, Identities(fleet.provider, fleet.settings), fleet.settings
+    )
+    with pytest.raises(ConnectedError):
+        await link._serve_agent(AsyncMock())
+    assert sleep.await_args_list.count(call(link_module.TAKEOVER)) == waits
+
+
+class ConnectedError(Exception):
+    """Somebody wants to speak with the agent."""
