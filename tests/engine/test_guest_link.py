@@ -42,10 +42,14 @@ def doors(monkeypatch: pytest.MonkeyPatch) -> Doors:
     return made
 
 
+def link_to(fleet: Fleet, desktop_id: str) -> GuestLink:
+    identities = Identities(fleet.provider, fleet.settings)
+    return GuestLink(desktop_id, fleet.provider, identities, fleet.settings)
+
+
 @asynccontextmanager
 async def linked(fleet: Fleet, desktop_id: str) -> AsyncIterator[GuestLink]:
-    identities = Identities(fleet.provider, fleet.settings)
-    link = GuestLink(desktop_id, fleet.provider, identities, fleet.settings)
+    link = link_to(fleet, desktop_id)
     task = asyncio.create_task(link.run())
     try:
         yield link
@@ -93,9 +97,7 @@ async def test_a_copy_ends_what_it_inherits_and_nothing_of_its_own(
     if at_work:
         await run_of(await loaded(desktop), RunStatus.RUNNING)
     agent = AsyncMock()
-    identities = Identities(fleet.provider, fleet.settings)
-    link = GuestLink(desktop.id, fleet.provider, identities, fleet.settings)
-    await link._end_inherited_runs(agent)
+    await link_to(fleet, desktop.id)._end_inherited_runs(agent)
     assert agent.abort_all.await_count == ends
 
 
@@ -109,11 +111,8 @@ async def test_an_agent_that_does_not_know_its_token_yet_is_left_alone(
     sleep = AsyncMock()
     monkeypatch.setattr(link_module.asyncio, "sleep", sleep)
     monkeypatch.setattr(link_module.OpenClaw, "connect", AsyncMock(side_effect=ConnectedError))
-    link = GuestLink(
-        desktop.id, fleet.provider, Identities(fleet.provider, fleet.settings), fleet.settings
-    )
     with pytest.raises(ConnectedError):
-        await link._serve_agent(AsyncMock())
+        await link_to(fleet, desktop.id)._serve_agent(AsyncMock())
     assert sleep.await_args_list.count(call(link_module.TAKEOVER)) == waits
 
 
