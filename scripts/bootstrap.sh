@@ -12,7 +12,7 @@ VENV="$ROOT/.venv"
 PURPOSE=${1:-run}
 MIN_QEMU=10
 HOST_PACKAGES=(ca-certificates socat)
-TEST_PACKAGES=(chromium postgresql)
+TEST_PACKAGES=(chromium postgresql openssh-server tmux tcc libc6-dev)
 SYSTEM_CA=/etc/ssl/certs/ca-certificates.crt
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -194,6 +194,13 @@ command.chmod(0o755)
 PYTHON
 }
 
+# Tests start an SSH server of their own, on the loopback: this machine shall not get one by that.
+keep_ssh_server_off() {
+    ! installed openssh-server && command -v systemctl >/dev/null || return 0
+    say "Masking ssh.service and ssh.socket: the tests need OpenSSH's server, this machine need not serve"
+    as_root systemctl --quiet mask ssh.service ssh.socket 2>/dev/null
+}
+
 main() {
     local packages=("${HOST_PACKAGES[@]}")
     case "$PURPOSE" in
@@ -204,6 +211,7 @@ main() {
     check_distribution
     trust_what_the_host_trusts
     ensure_python
+    [ "$PURPOSE" = run ] || keep_ssh_server_off
     install_missing "${packages[@]}" $(image_packages)
     ensure_qemu
     ensure_environment

@@ -86,6 +86,19 @@ def test_only_what_is_missing_is_installed_and_it_is_said(machine: Machine):
     assert machine.apt == ["update", "install --no-install-recommends socat"]
 
 
+def test_the_ssh_server_of_the_tests_never_serves_the_machine(machine: Machine):
+    machine.has("dpkg-query", 'case "$*" in *openssh-server) exit 1;; *) printf installed;; esac')
+    machine.has("systemctl", f'echo "systemctl $@" >>{machine.called}')
+    assert machine.set_up("run").stdout == ""
+    done = machine.set_up("test")
+    assert "Masking ssh.service and ssh.socket" in done.stdout
+    assert machine.apt == [
+        "systemctl --quiet mask ssh.service ssh.socket",
+        "update",
+        "install --no-install-recommends openssh-server",
+    ]
+
+
 def test_the_packages_of_the_image_build_are_in_it(machine: Machine):
     (machine.checkout / "image").mkdir()
     shutil.copy(ROOT / "image" / "host-packages.txt", machine.checkout / "image")
