@@ -97,6 +97,40 @@ _PLUGINS_STAY = (
         "stalePluginFiles ??= globalThis.lebureauStale ??= persistedIndex ?",
     ),
     ("normalizePluginsConfig(params.config?.plugins).loadPaths.length > 0 ||", "false ||"),
+    (
+        f"\tbundledChannelCatalogs: {_NEW_MAP},",
+        "\tbundledChannelCatalogs: globalThis.lebureauChannels ??= new Map(),",
+    ),
+    (
+        "function loadPluginManifestRegistryForInstalledIndex(params) {\n",
+        """function loadPluginManifestRegistryForInstalledIndex(params) {
+	if (params.pluginIds || params.manifestRegistry || params.bundledChannelConfigCollector)
+		return readPluginManifestRegistryForInstalledIndex(params);
+	const known = globalThis.lebureauManifests ??= new Map();
+	const key = JSON.stringify([
+		resolveInstalledManifestRegistryIndexFingerprint(params.index),
+		params.includeDisabled,
+		params.workspaceDir,
+		params.config?.plugins?.load
+	]);
+	if (!known.has(key)) known.set(key, readPluginManifestRegistryForInstalledIndex(params));
+	const { plugins, diagnostics } = known.get(key);
+	return { plugins: [...plugins], diagnostics: [...diagnostics] };
+}
+function readPluginManifestRegistryForInstalledIndex(params) {
+""",
+    ),
+)
+
+# A configuration is written in one step here, and somebody waits for what comes of it.
+_NOTICED_AT_ONCE = (
+    (
+        "depth: 0,\n\t\t\tignoreInitial: true,\n\t\t\tawaitWriteFinish: {\n"
+        "\t\t\t\tstabilityThreshold: 200,\n\t\t\t\tpollInterval: 50",
+        "depth: 0,\n\t\t\tignoreInitial: true,\n\t\t\tawaitWriteFinish: {\n"
+        "\t\t\t\tstabilityThreshold: 20,\n\t\t\t\tpollInterval: 10",
+    ),
+    ("\tdebounceMs: 300\n", "\tdebounceMs: 20\n"),
 )
 
 # A reload waits for what the plugins of before are still at, and one call of ours never ends.
@@ -125,6 +159,7 @@ CHANGES = (
     *_NO_DOCTOR,
     *_NO_DIFF,
     *_PLUGINS_STAY,
+    *_NOTICED_AT_ONCE,
     *_NO_LONG_FAREWELL,
     *_NOT_HERE,
 )
