@@ -115,6 +115,7 @@ class _Use:
         self._ca = ca
         self._token = secrets.token_hex(_SECRET_BYTES)
         self._numbers = itertools.count(1)
+        self._conversation = 1
         self.door = secrets.token_hex(_SECRET_BYTES)
 
     async def hand_over(self, *keys: AgentKey) -> None:
@@ -141,15 +142,20 @@ class _Use:
             GuestError: It was not answered.
         """
         for _ in range(_ATTEMPTS - 1):
-            with contextlib.suppress(GuestError):
+            try:
                 return await self._turn(text)
+            except GuestError:
+                self._conversation += 1
         await self._turn(text)
 
     async def _turn(self, text: str) -> None:
-        """One attempt, in a conversation of its own and over a connection of its own."""
+        """One attempt, over a connection of its own.
+
+        They share a conversation as long as they succeed: OpenClaw takes half a minute to delete one.
+        """
         run_id = f"golden-{next(self._numbers)}"
         async with await self._agent() as agent:
-            await agent.send(f"agent:main:{run_id}", text, run_id)
+            await agent.send(f"agent:main:golden-{self._conversation}", text, run_id)
             async with asyncio.timeout(_TURN_SECONDS):
                 async for event in agent.events():
                     match event:

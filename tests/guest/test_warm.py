@@ -26,6 +26,7 @@ class Guest:
 
     did: list[str] = field(default_factory=list)
     documents: list[dict[str, Any]] = field(default_factory=list)
+    conversations: list[str] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=lambda: [BLANK, BLANK, DRAWN, OTHER, OTHER])
     ticks: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (9, 10), (9, 1000)])
     starting: int = 2
@@ -78,6 +79,7 @@ class Agent:
 
     async def send(self, session: str, text: str, run_id: str) -> None:
         self._guest.did.append(text)
+        self._guest.conversations.append(session)
         self._run_id = run_id
 
     async def events(self) -> AsyncIterator[RunEvent]:
@@ -128,6 +130,7 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
         *("terminal", "forget", "hand over ", "clean", "look", "model off"),
         *["head -1 /proc/stat"] * 3,
     ]
+    assert len(set(guest.conversations)) == 1
 
 
 async def test_its_secrets_are_its_own_and_its_last_keys_are_none(guest: Guest):
@@ -148,6 +151,7 @@ async def test_an_agent_that_does_not_answer_is_not_kept(guest: Guest):
     guest.fails = True
     with pytest.raises(GuestError, match=r"did not answer: No\."):
         await use(guest)
+    assert len(set(guest.conversations)) == len(guest.conversations) > 1
 
 
 async def test_a_process_that_cannot_be_reseeded_is_not_kept(guest: Guest):
