@@ -53,6 +53,17 @@ done
 """
 """Names the Node processes that cannot be given random numbers of their own in a clone."""
 
+_COLLECT = """
+for socket in /run/lebureau/reseed/*; do
+    sudo kill -s URG "${socket##*/}"
+done
+true
+"""
+"""Has every Node process collect its garbage, which each clone would do in its first turns."""
+
+_HOLD = "echo 1 | sudo tee /sys/fs/cgroup/system.slice/lebureau-openclaw.service/cgroup.freeze"
+"""Stops OpenClaw where it is: in a clone it goes on when the guest's tools let it (`apply`)."""
+
 _FORGET = """
 tmux kill-session -t main
 sudo truncate --size 0 /tmp/openclaw/*.log
@@ -105,6 +116,9 @@ async def warm(
         await _insist_on_randomness(connection)
     yield "Waiting until the machine is idle"
     await _until_idle(connection)
+    await ssh.run(connection, _COLLECT, timeout=60)
+    await _until_idle(connection)
+    await ssh.call(connection, _HOLD)
 
 
 class _Use:

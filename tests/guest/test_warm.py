@@ -28,7 +28,9 @@ class Guest:
     documents: list[dict[str, Any]] = field(default_factory=list)
     conversations: list[str] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=lambda: [BLANK, BLANK, DRAWN, OTHER, OTHER])
-    ticks: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (9, 10), (9, 1000)])
+    ticks: list[tuple[int, int]] = field(
+        default_factory=lambda: [(0, 0), (9, 10), (9, 1000), (10, 1000), (20, 1010), (20, 2000)]
+    )
     starting: int = 2
     fails: bool = False
     unseeded: str = ""
@@ -52,7 +54,7 @@ class Guest:
         return self.unseeded
 
     async def run(self, connection: object, command: str, timeout: float) -> None:
-        self.did.append("clean")
+        self.did.append({warming._FORGET: "clean", warming._COLLECT: "collect"}[command])
 
     async def grab(self, door: Any) -> Frame:
         assert door.secret == self.documents[-1]["door"]
@@ -128,7 +130,8 @@ async def test_everything_is_used_once_and_forgotten(guest: Guest):
         "model on",
         *("hand over openai-compatible", "Hello.", warming.null_model.CALL, "Hello."),
         *("terminal", "forget", "hand over ", "clean", "look", "model off"),
-        *["head -1 /proc/stat"] * 3,
+        *[*["head -1 /proc/stat"] * 3, "collect", *["head -1 /proc/stat"] * 3],
+        warming._HOLD,
     ]
     assert len(set(guest.conversations)) == 1
 
@@ -141,7 +144,7 @@ async def test_its_secrets_are_its_own_and_its_last_keys_are_none(guest: Guest):
     assert set(map(str, last["agent"]["keys"]["providers"].values())) == {
         "{'apiKey': '__OPENCLAW_REDACTED__'}"
     }
-    guest.starting, guest.frames, guest.ticks = 0, [DRAWN], [(0, 0), (0, 1)]
+    guest.starting, guest.frames, guest.ticks = 0, [DRAWN], [(0, 0), (0, 1)] * 2
     await use(guest)
     assert guest.documents[-1]["door"] != first["door"]
     assert guest.documents[-1]["agent"]["keys"]["gateway"] != first["agent"]["keys"]["gateway"]
@@ -173,5 +176,5 @@ async def test_one_that_is_never_idle_is_kept_all_the_same(
     guest: Guest, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(warming, "_IDLE_SECONDS", 0)
-    guest.ticks = [(0, 0)]
+    guest.ticks = [(0, 0)] * 2
     assert await use(guest)

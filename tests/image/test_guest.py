@@ -12,7 +12,7 @@ import pytest
 from lebureau_guest import apply as applying
 from lebureau_guest import boot as booting
 from lebureau_guest import grow as growing
-from lebureau_guest import takeover
+from lebureau_guest import randomness, takeover
 from lebureau_guest.cli import answer_apply
 from lebureau_guest.machine import GuestError, Machine
 from lebureau_guest.openclaw import merge
@@ -109,6 +109,11 @@ def activate(root: Path, unit: str) -> None:
     processes = root / "sys/fs/cgroup/system.slice" / unit / "cgroup.procs"
     processes.parent.mkdir(parents=True)
     processes.write_text("77\n")
+    freezer(root, unit).write_text("1")
+
+
+def freezer(root: Path, unit: str = "lebureau-openclaw.service") -> Path:
+    return root / "sys/fs/cgroup/system.slice" / unit / "cgroup.freeze"
 
 
 def test_what_runs_is_not_started_again(
@@ -136,6 +141,25 @@ def test_a_gateway_with_another_token_is_taken_over(
     applying.apply(machine, {"agent": {"keys": keys, "config": config}})
     applying.apply(machine, {"agent": {"keys": keys, "config": config}})
     assert taken == [("golden", "own", bool(config))]
+
+
+def test_the_gateway_of_a_copy_is_held_until_it_is_taken_over(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "in_background", lambda *_: None)
+    activate(tmp_path, "lebureau-openclaw.service")
+    monkeypatch.setattr(
+        randomness, "stir", lambda *_: stirred.append(freezer(tmp_path).read_text())
+    )
+    stirred: list[str] = []
+    copy = {"fresh": True, "seed": "", "agent": {"keys": {"gateway": {"token": "own"}}}}
+    applying.apply(machine, copy)
+    assert (stirred, freezer(tmp_path).read_text()) == (["0"], "1")
+    applying.apply(machine, copy)
+    assert (stirred, freezer(tmp_path).read_text()) == (["0", "0"], "0")
+    with pytest.raises(GuestError):
+        applying.apply(machine, copy | {"hostname": "no name"})
+    assert freezer(tmp_path).read_text() == "0"
 
 
 def test_a_takeover_leaves_a_newer_configuration_alone(

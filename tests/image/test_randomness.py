@@ -42,6 +42,19 @@ worker.on("message", (inWorker) => {
 """
 
 
+HOARDER = """
+let garbage = Array.from({ length: 1e5 }, (_, n) => ({ n, text: `${n}` }));
+const before = process.memoryUsage().heapUsed;
+garbage = null;
+console.log("full");
+const timer = setInterval(() => {
+  if (process.memoryUsage().heapUsed > before - 4e6) return;
+  console.log("less");
+  clearInterval(timer);
+}, 10);
+"""
+
+
 @pytest.fixture(scope="module")
 def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preload with its addon, and its sockets beside it."""
@@ -97,6 +110,16 @@ def test_a_running_node_is_reseeded_from_outside(
     node.send_signal(signal.SIGTERM)
     node.wait(10)
     assert not randomness.reseed(path)
+
+
+def test_a_running_node_collects_its_garbage_when_told(preload: Path) -> None:
+    with subprocess.Popen(
+        [NODE, f"--require={preload}", "--eval", HOARDER], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert said(process) == "full\n"
+        process.send_signal(signal.SIGURG)
+        assert said(process) == "less\n"
+        assert process.wait(10) == 0
 
 
 def test_half_a_seed_reseeds_nothing(node: "subprocess.Popen[str]", preload: Path) -> None:

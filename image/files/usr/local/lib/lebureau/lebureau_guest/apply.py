@@ -46,10 +46,23 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
         GuestError: A field is wrong or something failed.
     """
     _check(wanted)
+    machine.release(openclaw.UNIT)
     if "time" in wanted:
         _set_clock(wanted["time"])
     if "seed" in wanted:
         randomness.stir(machine, _bytes(wanted["seed"]))
+    if wanted.get("fresh") and wanted.get("agent"):
+        # It is taken over later, and until then everything else comes before it.
+        machine.hold(openclaw.UNIT)
+    try:
+        _bring(machine, wanted)
+    except BaseException:
+        machine.release(openclaw.UNIT)
+        raise
+    return describe(machine)
+
+
+def _bring(machine: Machine, wanted: dict[str, Any]) -> None:
     if wanted.get("fresh"):
         identity.become_another(machine)
     if "authorizedKey" in wanted:
@@ -69,7 +82,6 @@ def apply(machine: Machine, wanted: dict[str, Any]) -> dict[str, Any]:
     if wanted.get("fresh"):
         # A plug pulled now must not bring back the identity of the machine this is a copy of.
         os.sync()
-    return describe(machine)
 
 
 def describe(machine: Machine) -> dict[str, Any]:

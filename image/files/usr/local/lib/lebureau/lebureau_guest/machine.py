@@ -98,6 +98,20 @@ class Machine:
         """Tell whether a service has processes."""
         return bool(self.processes(unit))
 
+    def hold(self, unit: str) -> None:
+        """Stop every process of a service where it is, until `release` (cgroups(7))."""
+        self._freeze(unit, "1")
+
+    def release(self, unit: str) -> None:
+        """Let a service go on; nothing happens where it does."""
+        self._freeze(unit, "0")
+
+    def _freeze(self, unit: str, state: str) -> None:
+        with suppress(FileNotFoundError):
+            freezer = self.path(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.freeze")
+            with open(freezer, "r+", encoding="ascii") as file:
+                file.write(state)
+
     def signal(self, process: int, number: signal.Signals) -> None:
         """Send a signal to a process, if there is one."""
         with suppress(ProcessLookupError):

@@ -16,7 +16,8 @@ CONFIG = f"/home/{USER}/.openclaw/openclaw.json"
 def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     """Give the gateway its keys and configuration, and start it.
 
-    A gateway that runs with the token of another machine is taken over, in the background.
+    A gateway that runs with the token of another machine is taken over, in the background; it may
+    be held (`Machine.hold`) until then.
 
     Args:
         machine: The machine.
@@ -41,6 +42,7 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
         )
         return
     _configure(machine, config)
+    machine.release(UNIT)
     if not runs:
         machine.run(["systemctl", "start", "--no-block", UNIT])
 

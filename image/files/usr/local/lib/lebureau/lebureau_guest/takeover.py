@@ -3,7 +3,8 @@
 A restart would take it minutes where the CPU is emulated. OpenClaw reads its key file again when
 its configuration changes, which it notices by itself, and when it is told to (`secrets.reload`).
 To be asked costs it seconds that it needs for this, so it is left alone at first. All of that keeps
-a CPU busy that somebody may wait for: it begins when the control plane has signed in.
+a CPU busy that somebody may wait for, and so do the timers of a gateway whose clock has leapt: it is
+held until the control plane has signed in.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Callable
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
 from lebureau_guest.identity import ssh_sessions
 from lebureau_guest.machine import USER_ID, Machine
+from lebureau_guest.openclaw import UNIT
 
 MAKES_WAY_FOR_S = 30
-LOOKS_EVERY_S = 0.5
+LOOKS_EVERY_S = 0.2
 NOTICES_WITHIN_S = 60
 ASK_EVERY_S = 5
 PATIENCE_S = 300
@@ -41,8 +43,12 @@ def in_background(before: str, after: str, machine: Machine, configure: Callable
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nothing, stream)
-        make_way(machine)
-        take_over(before, after, reloads=configure())
+        try:
+            make_way(machine)
+            reloads = configure()
+        finally:
+            machine.release(UNIT)
+        take_over(before, after, reloads=reloads)
     finally:
         os._exit(0)
 

@@ -42,7 +42,24 @@ function listen() {
   addon.exports(`${SOCKETS}/${process.pid}`);
 }
 
+/**
+ * SIGURG, which other programs ignore: whoever keeps this memory wants no garbage in it. V8 shows
+ * its `gc` while a flag is set, and what it has compiled is good for the flags of before only.
+ */
+function collectWhenTold() {
+  process.on("SIGURG", () => {
+    const { setFlagsFromString } = require("node:v8");
+    setFlagsFromString("--expose-gc");
+    const collect = require("node:vm").runInNewContext("gc");
+    setFlagsFromString("--no-expose-gc");
+    collect();
+  });
+}
+
 forgetIdsMadeInAdvance();
 drawFromOpenSsl();
 syncBuiltinESMExports();
-if (isMainThread) listen();
+if (isMainThread) {
+  listen();
+  collectWhenTold();
+}
