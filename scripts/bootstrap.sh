@@ -198,7 +198,8 @@ PYTHON
 keep_ssh_server_off() {
     ! installed openssh-server && command -v systemctl >/dev/null || return 0
     say "Masking ssh.service and ssh.socket: the tests need OpenSSH's server, this machine need not serve"
-    as_root systemctl --quiet mask ssh.service ssh.socket 2>/dev/null
+    as_root systemctl --quiet mask ssh.service ssh.socket 2>/dev/null \
+        || fail "systemctl could not mask ssh.service and ssh.socket. Install openssh-server yourself, then run this again."
 }
 
 main() {
