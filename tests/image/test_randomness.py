@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,6 @@ worker.on("message", (inWorker) => {
   setInterval(() => {}, 1000);
 });
 """
-
-
 HOARDER = """
 let garbage = Array.from({ length: 1e5 }, (_, n) => ({ n, text: `${n}` }));
 const before = process.memoryUsage().heapUsed;
@@ -70,13 +69,21 @@ def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "preload.cjs"
 
 
+@contextmanager
+def running(preload: Path, program: str) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        [NODE, f"--require={preload}", "--eval", program], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def node(preload: Path) -> Iterator["subprocess.Popen[str]"]:
-    with subprocess.Popen(
-        [NODE, f"--require={preload}", "--eval", ODDITIES], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running(preload, ODDITIES) as process:
         yield process
-        process.kill()
 
 
 @pytest.fixture
@@ -112,10 +119,9 @@ def test_a_running_node_is_reseeded_from_outside(
     assert not randomness.reseed(path)
 
 
+@pytest.mark.timeout(60)
 def test_a_running_node_collects_its_garbage_when_told(preload: Path) -> None:
-    with subprocess.Popen(
-        [NODE, f"--require={preload}", "--eval", HOARDER], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running(preload, HOARDER) as process:
         assert said(process) == "full\n"
         process.send_signal(signal.SIGURG)
         assert said(process) == "less\n"
