@@ -56,6 +56,8 @@ _WAITING_EVENTS = 20_000
 _PAGE = 200
 _PAGES = 50
 _ENDED = object()
+_RELOADED = "config hot reload applied"
+_FOLLOW_LOG = 'exec tail --lines 0 --follow=name --retry "/tmp/openclaw/openclaw-$(date +%F).log"'
 _INTERRUPTED = "The agent was interrupted before it had answered. Send the message again."
 _TAKEN_UP = "[System] Your previous turn was interrupted by a gateway restart"
 _LATER = 1_000_000
@@ -262,6 +264,9 @@ class OpenClaw:
     async def recover(self, session_key: str, run_id: str) -> RunOngoing | RunEnd | None:
         """What has become of a run that was sent over an earlier connection.
 
+        Its tools come to the connection that sent it; to this one, only by a subscription, which
+        brings so much else that every turn takes OpenClaw longer: nobody else gets one.
+
         Args:
             session_key: Its conversation.
             run_id: Our id of the run.
@@ -270,6 +275,7 @@ class OpenClaw:
             That it is under way (its events come from `events`), or how it ended, or None where
             OpenClaw has never heard of it, so that it may be sent.
         """
+        await self.call("sessions.subscribe")
         page = await self._history(session_key, limit=_PAGE)
         rows = await self._rows_of(session_key, run_id, page)
         session = page.get("sessionInfo") or {}
@@ -358,8 +364,6 @@ class OpenClaw:
             },
         )
         server = hello.get("server") or {}
-        # Tools of a run go to the connection that sent it; to any other, only by subscription.
-        await self.call("sessions.subscribe")
         self.version = str(server.get("version") or "")
         self.boot_id = str(server.get("bootId") or "")
 
@@ -450,6 +454,23 @@ class OpenClaw:
         if ours is None:
             return payload
         return {**payload, "runId": ours, "seq": _LATER + int(payload.get("seq") or 0)}
+
+
+async def until_reloaded(connection: asyncssh.SSHClientConnection, seconds: float) -> None:
+    """Wait until OpenClaw says in its log that it works by a configuration that has changed.
+
+    Args:
+        connection: From `ssh.connect`.
+        seconds: How long at most.
+    """
+    with contextlib.suppress(TimeoutError, asyncssh.Error):
+        async with (
+            asyncio.timeout(seconds),
+            connection.create_process(_FOLLOW_LOG, stderr=asyncssh.DEVNULL) as log,
+        ):
+            async for line in log.stdout:
+                if _RELOADED in line:
+                    return
 
 
 async def _websocket(connection: asyncssh.SSHClientConnection, port: int) -> ClientConnection:

@@ -50,7 +50,8 @@ class Socket:
 
 
 def client(**answers: Callable[[dict[str, Any]], Any]) -> tuple[OpenClaw, Socket]:
-    socket = Socket({name.replace("_", "."): answer for name, answer in answers.items()})
+    given = {name.replace("_", "."): answer for name, answer in answers.items()}
+    socket = Socket({"sessions.subscribe": lambda _: {}, **given})
     return OpenClaw(socket), socket  # pyright: ignore[reportArgumentType]
 
 
@@ -83,7 +84,8 @@ async def test_a_long_run_is_read_page_by_page():
         end = await claw.recover(SESSION, "r")
     assert isinstance(end, RunFinished)
     assert (end.text, end.usage.input_tokens) == ("last", 5)
-    assert [params["offset"] for _, params in socket.calls] == [0, 200, 400]
+    read = [params["offset"] for method, params in socket.calls if method == "chat.history"]
+    assert read == [0, 200, 400]
 
 
 async def test_a_run_that_openclaw_takes_up_after_its_restart_is_the_same_run():
