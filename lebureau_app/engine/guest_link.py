@@ -15,7 +15,7 @@ from lebureau_app.errors import ChannelNotReady, GuestError, LeBureauError
 from lebureau_app.guest import screen, ssh, terminals
 from lebureau_app.guest.device import Device
 from lebureau_app.guest.door import Door, probe_terminal, probe_terminal_gently
-from lebureau_app.guest.openclaw import OpenClaw
+from lebureau_app.guest.openclaw import OpenClaw, until_reloaded
 from lebureau_app.guest.ssh import Completed
 from lebureau_app.models import Desktop, Light
 from lebureau_app.providers.base import Endpoint, Origin, Provider
@@ -31,9 +31,9 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
 PROBE_AGAIN = 1.0
 LOOK_AGAIN = 60.0
-TAKEOVER = 2.0
-"""Seconds that a copied agent is left alone: it does not know its own token at first, and to refuse
-ours costs it a second of what it needs to learn it."""
+TAKEOVER = 30.0
+"""Seconds that the agent of a new copy is left alone at most. It does not know its own token at first,
+and to refuse ours costs it seconds of what it needs to learn it."""
 
 
 class GuestLink(Link):
@@ -110,14 +110,14 @@ class GuestLink(Link):
         async with await ssh.connect(
             endpoint.host, endpoint.port, desktop.host_key, key=key
         ) as connection:
-            await self._identities.hand_over(connection, desktop)
+            just_given = await self._identities.hand_over(connection, desktop)
             self._connection = connection
             self.identified.set()
             await desktop_state.set_lights(self.desktop_id, ("machine", "ssh"), Light.READY)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_end(connection))
                 group.create_task(self._watch_keys(connection))
-                group.create_task(self._serve_agent(connection))
+                group.create_task(self._serve_agent(connection, takes_over=just_given))
                 if with_doors:
                     self._watch_doors(group)
 
@@ -167,7 +167,9 @@ class GuestLink(Link):
                 await desktop_state.set_lights(self.desktop_id, [channel], Light.READY)
                 await asyncio.sleep(LOOK_AGAIN)
 
-    async def _serve_agent(self, connection: asyncssh.SSHClientConnection) -> None:
+    async def _serve_agent(
+        self, connection: asyncssh.SSHClientConnection, *, takes_over: bool
+    ) -> None:
         desktop = await self._load()
         if desktop.agent == "none":
             await self._light_agent(Light.OFF, "This desktop was made without an agent.")
@@ -176,8 +178,8 @@ class GuestLink(Link):
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self._light_agent(Light.STARTING, "The agent is starting.")
-        if Origin(desktop.origin).is_clone:
-            await asyncio.sleep(TAKEOVER)
+        if takes_over and await self._has_to_reload(desktop):
+            await until_reloaded(connection, TAKEOVER)
         while True:
             try:
                 async with await OpenClaw.connect(
@@ -197,6 +199,14 @@ class GuestLink(Link):
             finally:
                 self._agent = None
             await asyncio.sleep(PROBE_AGAIN)
+
+    async def _has_to_reload(self, desktop: Desktop) -> bool:
+        """Whether its agent has another configuration than what it was copied from.
+
+        A golden machine has no provider keys; a fork and a snapshot have those of their workspace.
+        """
+        keys = await desktop_state.provider_keys_of(desktop)
+        return desktop.origin == Origin.GOLDEN and bool(keys)
 
     async def _end_inherited_runs(self, agent: OpenClaw) -> None:
         """Stop what the agent was at when it was copied, or as it was in the snapshot.

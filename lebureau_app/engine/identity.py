@@ -60,11 +60,17 @@ class Identities:
         await desktop_state.note(desktop.id, identified=machine.boot)
         self._given[desktop.id] = _digest(document)
 
-    async def hand_over(self, connection: asyncssh.SSHClientConnection, desktop: Desktop) -> None:
-        """Give a guest its identity, keys and secrets over SSH, unless `give` just did the same."""
+    async def hand_over(self, connection: asyncssh.SSHClientConnection, desktop: Desktop) -> bool:
+        """Give a guest its identity, keys and secrets over SSH, unless `give` just did the same.
+
+        Returns:
+            Whether `give` did, so that the guest may still be busy with it.
+        """
         document = await self._compose(desktop)
-        if self._given.pop(desktop.id, None) != _digest(document):
+        just_given = self._given.pop(desktop.id, None) == _digest(document)
+        if not just_given:
             await inject.apply(connection, document)
+        return just_given
 
     async def _compose(self, desktop: Desktop, *, fresh: bool = False) -> dict[str, Any]:
         secrets = desktop_state.secrets_of(desktop)

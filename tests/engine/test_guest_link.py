@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from unittest.mock import AsyncMock, call
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -102,18 +102,33 @@ async def test_a_copy_ends_what_it_inherits_and_nothing_of_its_own(
 
 
 @GOLDEN
-@pytest.mark.parametrize(("origin", "waits"), [("golden", 1), ("fork", 1), ("hibernation", 0)])
-async def test_an_agent_that_does_not_know_its_token_yet_is_left_alone(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, origin: str, waits: int
+@pytest.mark.parametrize(
+    ("origin", "takes_over", "with_key", "waits"),
+    [
+        ("golden", True, True, 1),
+        ("golden", True, False, 0),
+        ("golden", False, True, 0),
+        ("fork", True, True, 0),
+    ],
+)
+async def test_an_agent_that_learns_its_token_is_left_alone(
+    fleet: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+    origin: str,
+    takes_over: bool,
+    with_key: bool,
+    waits: int,
 ) -> None:
     desktop, _ = await born(fleet)
     await desktop_state.note(desktop.id, origin=origin)
-    sleep = AsyncMock()
-    monkeypatch.setattr(link_module.asyncio, "sleep", sleep)
+    keys = ["a key"] if with_key else []
+    monkeypatch.setattr(desktop_state, "provider_keys_of", AsyncMock(return_value=keys))
+    waited = AsyncMock()
+    monkeypatch.setattr(link_module, "until_reloaded", waited)
     monkeypatch.setattr(link_module.OpenClaw, "connect", AsyncMock(side_effect=ConnectedError))
     with pytest.raises(ConnectedError):
-        await link_to(fleet, desktop.id)._serve_agent(AsyncMock())
-    assert sleep.await_args_list.count(call(link_module.TAKEOVER)) == waits
+        await link_to(fleet, desktop.id)._serve_agent(AsyncMock(), takes_over=takes_over)
+    assert waited.await_count == waits
 
 
 class ConnectedError(Exception):

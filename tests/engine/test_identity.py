@@ -57,9 +57,9 @@ async def test_who_was_told_is_not_told_again_over_ssh(
     desktop = await loaded(desktop)
     assert desktop.identified == machine.boot
     assert desktop.host_key.startswith("ssh-ed25519 ")
-    await identities.hand_over(CONNECTION, desktop)
+    assert await identities.hand_over(CONNECTION, desktop)
     handed_over.assert_not_called()
-    await identities.hand_over(CONNECTION, desktop)
+    assert not await identities.hand_over(CONNECTION, desktop)
     handed_over.assert_called_once()
 
 

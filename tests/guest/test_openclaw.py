@@ -19,7 +19,7 @@ from lebureau_app.errors import GuestError
 from lebureau_app.guest import ssh
 from lebureau_app.guest.device import Device
 from lebureau_app.guest.inject import AgentKey
-from lebureau_app.guest.openclaw import OpenClaw, OpenClawError
+from lebureau_app.guest.openclaw import OpenClaw, OpenClawError, until_reloaded
 from lebureau_app.guest.runs import (
     Activity,
     RunAborted,
@@ -46,6 +46,7 @@ pytestmark = [
 ]
 
 FIRST_KEY = "sk-test-one"
+FOLLOWED = "pgrep -f '[t]ail --lines 0 .*/openclaw-' >/dev/null"
 T = TypeVar("T")
 
 
@@ -350,3 +351,17 @@ async def test_a_rejected_key_is_told_in_words(claw: OpenClaw, session: str):
     assert await claw.recover(session, run_id) == failed
     paused = of(await ask(claw, session, "again"), RunFailed)[0]
     assert "pauses it for about a minute" in paused.message
+
+
+async def test_a_reload_is_told_when_it_is_over(lab: Lab):
+    for key in (replace(lab.key, model="another-model"), lab.key):
+        waiting = asyncio.create_task(until_reloaded(lab.connection, 60))
+        await ssh.run(lab.connection, f"until {FOLLOWED}; do sleep 0.05; done", timeout=30)
+        lab.gateway.configure([key])
+        async with asyncio.timeout(50):
+            await waiting
+
+
+async def test_a_reload_that_does_not_come_is_not_waited_for_any_longer(lab: Lab):
+    await until_reloaded(lab.connection, 0.5)
+    await ssh.run(lab.connection, f"while {FOLLOWED}; do sleep 0.05; done", timeout=30)

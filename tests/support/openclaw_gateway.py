@@ -41,10 +41,16 @@ class Gateway:
 
     def write_keys(self, keys: Sequence[AgentKey]) -> None:
         """Put these keys in its key file, as `lebureau-guest apply` does: atomically, 0600."""
-        draft = self.key_file.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(agent_keys.key_file(keys, TOKEN)))
-        draft.replace(self.key_file)
+        _write(self.key_file, agent_keys.key_file(keys, TOKEN))
+
+    def configure(self, keys: Sequence[AgentKey]) -> None:
+        """Write its configuration, with which it starts or reloads."""
+        _write(self.configuration, _configuration(self, keys))
+
+    @property
+    def configuration(self) -> Path:
+        """Its configuration's file."""
+        return self.key_file.with_name("openclaw.json")
 
 
 @asynccontextmanager
@@ -59,15 +65,13 @@ async def running(folder: Path, keys: Sequence[AgentKey]) -> AsyncIterator[Gatew
     gateway = Gateway(_free_port(), folder / "work", folder / "keys.json")
     gateway.work.mkdir()
     gateway.write_keys(keys)
-    config = folder / "openclaw.json"
-    config.touch(mode=0o600)
-    config.write_text(json.dumps(_configuration(gateway, keys)))
+    gateway.configure(keys)
     environment = {
         "PATH": NODE_PATH,
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "OPENCLAW_STATE_DIR": str(folder / "state"),
-        "OPENCLAW_CONFIG_PATH": str(config),
+        "OPENCLAW_CONFIG_PATH": str(gateway.configuration),
         "OPENCLAW_NO_RESPAWN": "1",
         "DO_NOT_TRACK": "1",
         "NODE_COMPILE_CACHE": str(_CACHE / "compiled"),
@@ -104,6 +108,13 @@ def _installed(version: str) -> Path:
         shutil.rmtree(home, ignore_errors=True)
         draft.rename(home)
     return home / program
+
+
+def _write(file: Path, document: dict[str, Any]) -> None:
+    draft = file.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(document))
+    draft.replace(file)
 
 
 def _configuration(gateway: Gateway, keys: Sequence[AgentKey]) -> dict[str, Any]:
