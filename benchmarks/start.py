@@ -22,6 +22,7 @@ import httpx
 from benchmarks.server import CACHE, LOOK_EVERY, PICTURE, ROOT, Bench, report, serving
 
 HELD = "Free desktops that may run here"
+PROMISED = "promised to a Free desktop, MB"
 FAST = ("machine", "ssh", "screen", "terminal")
 ENDED = ("done", "failed", "aborted")
 IDLE_SECONDS = 5.0
@@ -130,16 +131,17 @@ def density(bench: Bench) -> None:
     weigh(bench, desktop_id, "before a turn")
     (after,) = bench.call("GET", "/api/hosts")["items"]
     promised = host["memoryFree"] - after["memoryFree"]
-    bench.note("promised to a Free desktop, MB", promised / 1e6)
+    bench.note(PROMISED, promised / 1e6)
     bench.note(HELD, host["memoryFree"] // promised)
     bench.destroy(desktop_id)
 
 
 def together(bench: Bench, count: int) -> None:
-    """Create several at once, and note when the last can be used: also as a multiple of the one
-    that was created alone before.
+    """Create several at once, as many as fit now, and note when the last can be used: also as a
+    multiple of the one that was created alone before.
     """
-    count = min(count, int(bench.figures[HELD][-1]))
+    (host,) = bench.call("GET", "/api/hosts")["items"]
+    count = min(count, int(host["memoryFree"] / 1e6 / bench.figures[PROMISED][-1]))
     print(f"{count} at once", flush=True)
     began = time.perf_counter()
     created = {
