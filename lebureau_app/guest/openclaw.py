@@ -466,7 +466,9 @@ async def until_reloaded(connection: asyncssh.SSHClientConnection, seconds: floa
     with contextlib.suppress(TimeoutError, asyncssh.Error):
         async with (
             asyncio.timeout(seconds),
-            connection.create_process(_FOLLOW_LOG, stderr=asyncssh.DEVNULL) as log,
+            connection.create_process(
+                _FOLLOW_LOG, stderr=asyncssh.DEVNULL, errors="replace"
+            ) as log,
         ):
             async for line in log.stdout:
                 if _RELOADED in line:

@@ -109,6 +109,7 @@ async def test_a_copy_ends_what_it_inherits_and_nothing_of_its_own(
         ("golden", True, False, 0),
         ("golden", False, True, 0),
         ("fork", True, True, 0),
+        ("hibernation", True, True, 0),
     ],
 )
 async def test_an_agent_that_learns_its_token_is_left_alone(
