@@ -149,6 +149,11 @@ _NOT_HERE = (
     ),
 )
 
+# A model whose run comes from a program is told that it may answer with nothing. A person reads it here.
+_ALWAYS_ANSWERED = (
+    ('params.silentReplyPromptMode ?? "generic"', 'params.silentReplyPromptMode ?? "none"'),
+)
+
 CHANGES = (
     *_PATIENT,
     *_NEVER_IDLE,
@@ -162,6 +167,7 @@ CHANGES = (
     *_NOTICED_AT_ONCE,
     *_NO_LONG_FAREWELL,
     *_NOT_HERE,
+    *_ALWAYS_ANSWERED,
 )
 """What is in OpenClaw's program, and what is there instead."""
 

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_a_gateway_with_another_token_is_taken_over(
     monkeypatch.setattr(
         takeover,
         "in_background",
-        lambda before, after, _, configure: taken.append((before, after, configure())),
+        lambda before, after, _, *, reloads: taken.append((before, after, reloads)),
     )
     applying.apply(machine, {"agent": {"keys": {"gateway": {"token": "golden"}}}})
     activate(tmp_path, "lebureau-openclaw.service")
@@ -146,7 +146,7 @@ def test_a_gateway_with_another_token_is_taken_over(
 def test_the_gateway_of_a_copy_is_held_until_it_is_taken_over(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "in_background", lambda *_: None)
+    monkeypatch.setattr(takeover, "in_background", lambda *_, **__: None)
     activate(tmp_path, "lebureau-openclaw.service")
     monkeypatch.setattr(
         randomness, "stir", lambda *_: stirred.append(freezer(tmp_path).read_text())
@@ -160,24 +160,6 @@ def test_the_gateway_of_a_copy_is_held_until_it_is_taken_over(
     with pytest.raises(GuestError):
         applying.apply(machine, copy | {"hostname": "no name"})
     assert freezer(tmp_path).read_text() == "0"
-
-
-def test_a_takeover_leaves_a_newer_configuration_alone(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waiting: list[Callable[[], bool]] = []
-    monkeypatch.setattr(
-        takeover, "in_background", lambda _before, _after, _machine, later: waiting.append(later)
-    )
-    applying.apply(machine, {"agent": {"keys": {"gateway": {"token": "golden"}}}})
-    activate(tmp_path, "lebureau-openclaw.service")
-    keys = {"gateway": {"token": "own"}}
-    applying.apply(machine, {"agent": {"keys": keys, "config": {"older": 1}}})
-    newer = {"keys": keys, "config": {"newer": 1}}
-    applying.apply(machine, {"agent": newer})
-    assert [configure() for configure in waiting] == [True]
-    config = json.loads((tmp_path / "home/agent/.openclaw/openclaw.json").read_text())
-    assert ("newer" in config, "older" in config) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -32,16 +32,13 @@ def set_up(machine: Machine, agent: dict[str, Any]) -> None:
     config = json.dumps(merge(json.loads(machine.read(BASE_CONFIG)), overlay), indent=2) + "\n"
     before, after = gateway_token(json.loads(machine.read(KEYS) or "{}")), gateway_token(keys)
     machine.write(KEYS, json.dumps(keys), mode=0o600, private=True)
+    reloads = machine.write(CONFIG, config, mode=0o600, private=True)
     runs = machine.is_active(UNIT)
     if runs and before != after:
         from lebureau_guest import takeover
 
-        former = machine.read(CONFIG)
-        takeover.in_background(
-            before, after, machine, lambda: _configure_unless_changed(machine, config, former)
-        )
+        takeover.in_background(before, after, machine, reloads=reloads)
         return
-    _configure(machine, config)
     machine.release(UNIT)
     if not runs:
         machine.run(["systemctl", "start", "--no-block", UNIT])
@@ -57,17 +54,6 @@ def gateway_token(keys: dict[str, Any]) -> str:
     """The token in a key file, or nothing."""
     gateway = keys.get("gateway")
     return str(gateway.get("token", "")) if isinstance(gateway, dict) else ""
-
-
-def _configure(machine: Machine, config: str) -> None:
-    machine.write(CONFIG, config, mode=0o600, private=True)
-
-
-def _configure_unless_changed(machine: Machine, config: str, former: str) -> bool:
-    """Write a configuration, unless a newer one has come; tell whether there is another now."""
-    if machine.read(CONFIG) == former:
-        _configure(machine, config)
-    return machine.read(CONFIG) != former
 
 
 def merge(base: Any, overlay: Any) -> Any:

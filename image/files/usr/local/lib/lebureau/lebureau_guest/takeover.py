@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from lebureau_guest.gateway import PORT, Gateway, GatewayError
 from lebureau_guest.identity import ssh_sessions
@@ -26,14 +25,14 @@ ASK_EVERY_S = 5
 PATIENCE_S = 300
 
 
-def in_background(before: str, after: str, machine: Machine, configure: Callable[[], bool]) -> None:
+def in_background(before: str, after: str, machine: Machine, *, reloads: bool) -> None:
     """Take over in a process of its own, which whoever called this need not wait for.
 
     Args:
         before: The gateway's token so far.
         after: Its token from now on, which is in its key file already.
         machine: The machine.
-        configure: Writes its configuration, and tells whether that has changed.
+        reloads: Whether its configuration has changed as well, so that it reloads by itself.
     """
     sys.stdout.flush()
     if os.fork():
@@ -45,7 +44,6 @@ def in_background(before: str, after: str, machine: Machine, configure: Callable
             os.dup2(nothing, stream)
         try:
             make_way(machine)
-            reloads = configure()
         finally:
             machine.release(UNIT)
         take_over(before, after, reloads=reloads)
