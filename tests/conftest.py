@@ -359,13 +359,15 @@ def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
 
 
 @pytest.fixture(scope="session")
-def make_server(image_build: ImageBuild | None) -> Iterator[Callable[..., Server]]:
-    """Makes servers, and takes them away with their machines.
-
-    They serve the front end as its sources are. It is built here, so beside the image, for which
-    the golden machine and whatever resumes it wait.
-    """
+def front_end(image_build: ImageBuild | None) -> None:
+    """The front end as its sources are, built beside the image, for which the golden machine and
+    whatever resumes it wait."""
     frontend.build()
+
+
+@pytest.fixture(scope="module")
+def make_server(front_end: None) -> Iterator[Callable[..., Server]]:
+    """Makes servers, and takes them away with their machines after the last test of the module."""
     with servers() as make:
         yield make
 
@@ -378,16 +380,17 @@ def golden_making(
     if not _wants(request, "golden_machines"):
         yield None
         return
-    make_server: Callable[..., Server] = request.getfixturevalue("make_server")
-
-    def begin() -> Server:
-        if image_build:
-            image_build.wait()
-        return make_server(CACHE, **ACCOUNT)
-
+    request.getfixturevalue("front_end")
     aside = ThreadPoolExecutor(1)
-    yield aside.submit(begin)
-    aside.shutdown(wait=False, cancel_futures=True)
+    with servers() as make:
+
+        def begin() -> Server:
+            if image_build:
+                image_build.wait()
+            return make(CACHE, **ACCOUNT)
+
+        yield aside.submit(begin)
+        aside.shutdown(wait=False, cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
@@ -403,6 +406,7 @@ def golden_machines(golden_images: Path, golden_making: Future[Server] | None) -
     """The same folder of images, once new desktops resume a golden machine."""
     assert golden_making, "it is made for whoever needs it"
     _wait_for_golden(golden_making.result())
+    assert any((golden_images.parent / "goldens").iterdir()), "a fake one resumes nothing"
     return golden_images
 
 

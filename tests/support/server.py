@@ -20,6 +20,9 @@ from tests.support.image_build import ROOT
 
 OWNER = "owner@example.com"
 PASSWORD = "correct horse battery"
+_ENVIRONMENT = dict(os.environ)
+"""Of before the first test: some servers start beside tests that change it for themselves."""
+
 ACCOUNT = {"LEBUREAU_ADMIN_EMAIL": OWNER, "LEBUREAU_ADMIN_PASSWORD": PASSWORD}
 
 
@@ -51,7 +54,7 @@ class Server:
                 [sys.executable, "-m", "lebureau_app", "serve"],
                 cwd=ROOT,
                 env={
-                    **os.environ,
+                    **_ENVIRONMENT,
                     "LEBUREAU_HOME": str(self.home),
                     "LEBUREAU_PORT": str(self.port),
                     **self.environment,
