@@ -210,7 +210,7 @@ class OpenClaw:
             timeout: Seconds until OpenClaw has taken it.
 
         Returns:
-            `accepted` or `started`, `in_flight` where this run is under way already, or how it has ended.
+            `started`, `in_flight` where this run is under way already, or how it has ended.
 
         Raises:
             OpenClawError: The message was refused.
@@ -221,7 +221,9 @@ class OpenClaw:
             method, how = "chat.send", {"suppressCommandInterpretation": True}
         else:
             method, how = "agent", {"deliver": False}
-        return str((await self.call(method, message | how, timeout=timeout)).get("status"))
+        answer = await self.call(method, message | how, timeout=timeout)
+        status = str(answer.get("status"))
+        return "started" if status == "accepted" else status
 
     async def abort(self, session_key: str, run_id: str) -> bool:
         """Stop a run; its end comes as an event.
