@@ -12,9 +12,6 @@ from image.recipe import HERE, Profile
 from image.software import SCRATCH, fetch_environment
 from image.tree import Tree
 
-PACKAGES = ("typebox", "zod", "execa", "linkedom", "tslog", "@openclaw/fs-safe", "@openclaw/ai")
-"""Those that it uses of which most modules are loaded."""
-
 _WORKSHOP = f"{SCRATCH}/bundling"
 
 
@@ -34,8 +31,5 @@ def bundle_openclaw(tree: Tree) -> None:
     """
     record_modules(tree)
     tree.write(f"{_WORKSHOP}/bundle.mjs", (HERE / "bundling" / "bundle.mjs").read_bytes())
-    packages = (f"{OPENCLAW}/node_modules/{name}" for name in PACKAGES)
-    tree.run(
-        "node", f"{_WORKSHOP}/bundle.mjs", f"{OPENCLAW}/dist", RECORDS, *packages, network=False
-    )
+    tree.run("node", f"{_WORKSHOP}/bundle.mjs", f"{OPENCLAW}/dist", RECORDS, network=False)
     tree.remove(RECORDS)

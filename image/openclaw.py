@@ -17,10 +17,9 @@ from image.tree import Tree
 OPENCLAW = "/usr/local/lib/node_modules/openclaw"
 NPM_INSTALL = f"npm install --no-audit --no-fund --no-update-notifier --cache {SCRATCH}/npm"
 _NEW_MAP = "/* @__PURE__ */ new Map()"
-_OURS = (
-    'process.getBuiltinModule("node:module").createRequire("/")'
-    '("/usr/local/lib/lebureau/openclaw/migrated.cjs")'
-)
+_REQUIRE = 'process.getBuiltinModule("node:module").createRequire("/")'
+_LIBRARY = "/usr/local/lib/lebureau/openclaw"
+_MIGRATION = f'{_REQUIRE}("{_LIBRARY}/migrated.cjs")'
 
 PATIENCE_MS = (
     ("LEASE_HEARTBEAT_START_TIMEOUT_MS", "5e3", "9e4"),
@@ -66,12 +65,27 @@ _MIGRATED = (
 _NO_DOCTOR = (
     (
         "if (!options.requireStartupMigrationCheckpoint) return run(options);",
-        f"if (!options.requireStartupMigrationCheckpoint || {_OURS}.isMigrated()) return run(options);",
+        f"if (!options.requireStartupMigrationCheckpoint || {_MIGRATION}.isMigrated()) return run(options);",
     ),
     (
         'invocationPurpose: "startup"\n\t\t\t\t\t}));',
         'invocationPurpose: "startup"\n\t\t\t\t\t}))'
-        f".then((done) => ({_OURS}.noteMigrated(), done));",
+        f".then((done) => ({_MIGRATION}.noteMigrated(), done));",
+    ),
+)
+
+# It takes the schema of each database apart in each thread that opens it: once is enough.
+_SCHEMAS_KNOWN = (
+    (
+        "function collectSqliteSchemaIssues(database, schemaSql, compatibility = {}, readTable) {\n",
+        f"""function collectSqliteSchemaIssues(database, schemaSql, compatibility = {{}}, readTable) {{
+	return {_REQUIRE}("{_LIBRARY}/schemas.cjs").issuesOf(
+		() => findSqliteSchemaIssues(database, schemaSql, compatibility, readTable),
+		database, schemaSql, compatibility
+	);
+}}
+function findSqliteSchemaIssues(database, schemaSql, compatibility, readTable) {{
+""",
     ),
 )
 
@@ -149,9 +163,26 @@ _NOT_HERE = (
     ),
 )
 
+# It asks git, npm and pnpm how it was installed, for updates of itself. Images bring those.
+_INSTALLED_BY_NPM = (
+    (
+        "const packageManager = isGit ? await detectPackageManager(root) :",
+        'const packageManager = true ? "npm" :',
+    ),
+)
+
 # A model whose run comes from a program is told that it may answer with nothing. A person reads it here.
 _ALWAYS_ANSWERED = (
     ('params.silentReplyPromptMode ?? "generic"', 'params.silentReplyPromptMode ?? "none"'),
+)
+
+# It keeps what is deleted in an archive, for which a thread starts. Deleted is deleted here.
+_NO_ARCHIVE = (
+    ("archiveTranscript: incognito ? false : deleteTranscript,", "archiveTranscript: false,"),
+    (
+        "deleteTranscriptWithoutArchive: incognito,",
+        "deleteTranscriptWithoutArchive: incognito || deleteTranscript,",
+    ),
 )
 
 CHANGES = (
@@ -162,12 +193,15 @@ CHANGES = (
     *_KEPT_WORKER,
     *_MIGRATED,
     *_NO_DOCTOR,
+    *_SCHEMAS_KNOWN,
     *_NO_DIFF,
     *_PLUGINS_STAY,
     *_NOTICED_AT_ONCE,
     *_NO_LONG_FAREWELL,
     *_NOT_HERE,
+    *_INSTALLED_BY_NPM,
     *_ALWAYS_ANSWERED,
+    *_NO_ARCHIVE,
 )
 """What is in OpenClaw's program, and what is there instead."""
 

@@ -1,28 +1,30 @@
 /*
- * Bundles a program's modules, and packages that it uses, in place: fewer files, the same modules.
+ * Bundles a program's modules, and those of the packages that it uses, in place: fewer files, the same
+ * modules.
  *
- * Usage: node bundle.mjs PROGRAM RECORDS [PACKAGE...]. PROGRAM is a folder of modules, RECORDS one of
- * what record.cjs wrote, and the packages are folders.
+ * Usage: node bundle.mjs PROGRAM RECORDS. PROGRAM is a folder of modules, RECORDS one of what record.cjs
+ * wrote.
  *
  * To find, read and link a module costs more than to run it, and OpenClaw has thousands. Those that
  * one import makes Node.js load together go into one file. Where a module was there is one that
  * passes on what it exported, for whoever else imports it: each module still exists once.
  */
-import { existsSync, globSync, readFileSync, readdirSync } from "node:fs";
-import { dirname, extname, join, relative, resolve, sep } from "node:path";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
 const RECORD = /^\d+-(\d+)$/;
-const MODULE = /\.m?js$/;
-const CONDITIONS = new Set(["node", "import", "default"]);
+const PACKAGE = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/;
+const OUTSIDE = "lebureau-outside:";
+const OUTSIDES = /"lebureau-outside:([^"]+)"/g;
 const MARK = /\bLEBUREAU_URL\("([^"]+)"\)/g;
 
 /**
- * What a program loaded, as paths: a list for each thread. Other threads come before the main ones,
- * which load most of what those do and more.
+ * What was loaded, as paths of ECMAScript modules: a list for each thread. Other threads come before
+ * the main ones, which load most of what those do and more.
  */
-function recorded(records, program) {
+function recorded(records) {
   const numberOf = (thread) => Number(RECORD.exec(thread)[1]);
   const threads = readdirSync(records)
     .filter((name) => RECORD.test(name))
@@ -32,8 +34,25 @@ function recorded(records, program) {
       .split("\n")
       .filter((url) => url.startsWith("file:"))
       .map((url) => fileURLToPath(url.replace(/[?#].*/, "")))
-      .filter((path) => path.startsWith(program + sep) && MODULE.test(path)),
+      .filter(isModule),
   );
+}
+
+/** Whether Node.js takes a file for an ECMAScript module (Node.js: Modules, “Determining module system”). */
+function isModule(path) {
+  return path.endsWith(".mjs") || (path.endsWith(".js") && typeOf(dirname(path)) === "module");
+}
+
+const types = new Map();
+
+function typeOf(folder) {
+  if (!types.has(folder)) {
+    const about = join(folder, "package.json");
+    const above = dirname(folder);
+    if (existsSync(about)) types.set(folder, JSON.parse(readFileSync(about, "utf8")).type);
+    else types.set(folder, above === folder ? undefined : typeOf(above));
+  }
+  return types.get(folder);
 }
 
 /** `import.meta.url` of a module, wherever it will be: bundled, it asks with a mark for its own. */
@@ -51,11 +70,9 @@ function keepsItsAddress(root) {
       return code;
     },
     renderChunk(code, chunk) {
-      const place = dirname(join(root, chunk.fileName));
       return code.replace(MARK, (_, path) => {
         if (path === chunk.fileName) return "import.meta.url";
-        const way = relative(place, join(root, path));
-        return `new URL(${JSON.stringify(way.startsWith(".") ? way : `./${way}`)}, import.meta.url).href`;
+        return `new URL(${JSON.stringify(wayTo(root, path, chunk))}, import.meta.url).href`;
       });
     },
   };
@@ -71,90 +88,100 @@ function questions(node) {
   return Object.values(node).flatMap(questions);
 }
 
-const isBare = (id) => !id.startsWith(".") && !id.startsWith("/");
-
-async function write(root, modules, { external, groups, chunk }) {
-  const bundle = await rolldown({
-    cwd: root,
-    input: Object.fromEntries(modules.map((path) => [relative(root, path), path])),
-    platform: "node",
-    treeshake: false,
-    preserveEntrySignatures: "allow-extension",
-    external,
-    plugins: [keepsItsAddress(root)],
-  });
-  await bundle.write({
-    dir: root,
-    format: "esm",
-    entryFileNames: "[name]",
-    chunkFileNames: chunk,
-    codeSplitting: groups && { includeDependenciesRecursively: false, groups },
-  });
+/** What is not bundled is imported from where it is: until the bundles have places, by a mark. */
+function leavesAlone(root, isOutside) {
+  return {
+    name: "leaves-alone",
+    resolveId(id, importer) {
+      const path = importer && !isBare(id) && resolve(dirname(importer), id);
+      return path && isOutside(path) ? { id: OUTSIDE + relative(root, path), external: true } : null;
+    },
+    renderChunk(code, chunk) {
+      return code.replace(OUTSIDES, (_, path) => JSON.stringify(wayTo(root, path, chunk)));
+    },
+  };
 }
+
+/** How a chunk refers to a file. */
+function wayTo(root, path, chunk) {
+  const way = relative(dirname(join(root, chunk.fileName)), join(root, path));
+  return way.startsWith(".") ? way : `./${way}`;
+}
+
+const isBare = (id) => !id.startsWith(".") && !id.startsWith("/");
 
 /**
  * Puts the modules that one import loads into one file each, in the order of the imports; whatever a
  * former one brought stays there, so that no file needs a later one.
  */
-async function bundleProgram(program, records) {
-  const threads = recorded(records, program);
-  const entries = new Set(threads.map(([first]) => first));
-  const modules = new Set(
-    threads.flat().filter((path) => !entries.has(path) && !path.endsWith(".worker.js")),
-  );
-  let grouped;
+async function bundle(root, loaded) {
+  const modules = new Set(loaded);
+  let groups;
   const groupOf = (path, context) => {
-    grouped ??= inGroups(modules, (each) => context.getModuleInfo(each)?.importedIds ?? []);
-    return grouped.get(path);
+    groups ??= inGroups(modules, (each) => context.getModuleInfo(each)?.importedIds ?? []);
+    return groups.get(path);
   };
-  await write(program, [...modules], {
-    external: (id, importer) => isBare(id) || !modules.has(resolve(dirname(importer), id)),
-    groups: [{ name: groupOf }],
-    chunk: "bundled-[name].mjs",
+  const made = await rolldown({
+    cwd: root,
+    input: Object.fromEntries(loaded.map((path) => [relative(root, path), path])),
+    platform: "node",
+    treeshake: false,
+    preserveEntrySignatures: "allow-extension",
+    external: isBare,
+    plugins: [keepsItsAddress(root), leavesAlone(root, (path) => !modules.has(path))],
   });
-  console.log(`${program}: ${modules.size} modules, ${new Set(grouped.values()).size} bundles`);
+  await made.write({
+    dir: root,
+    format: "esm",
+    entryFileNames: "[name]",
+    chunkFileNames: "bundled-[name].mjs",
+    codeSplitting: {
+      includeDependenciesRecursively: false,
+      groups: [{ name: groupOf, debugName: "loaded together" }],
+    },
+  });
+  console.log(`${root}: ${modules.size} modules, ${new Set(groups.values()).size} bundles`);
 }
 
+/** The number of the group of each module that is not alone. */
 function inGroups(modules, importsOf) {
   const grouped = new Map();
-  let count = 0;
+  const seen = new Set();
   for (const first of modules) {
-    if (grouped.has(first)) continue;
+    const group = [];
+    const name = String(grouped.size);
     const waiting = [first];
     while (waiting.length) {
       const path = waiting.pop();
-      if (grouped.has(path) || !modules.has(path)) continue;
-      grouped.set(path, String(count));
+      if (seen.has(path) || !modules.has(path)) continue;
+      seen.add(path);
+      group.push(path);
       waiting.push(...importsOf(path));
     }
-    count += 1;
+    if (group.length > 1) for (const path of group) grouped.set(path, name);
   }
   return grouped;
 }
 
-/** Bundles what a package exports to `import`; nobody can import anything else of it. */
-async function bundlePackage(folder) {
-  const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const isModule = (path) => path.endsWith(".mjs") || (path.endsWith(".js") && about.type === "module");
-  const exported = targets(about.exports)
-    .flatMap((target) => (target.includes("*") ? globSync(target, { cwd: folder }) : [target]))
-    .map((path) => join(folder, path))
-    .filter((path) => isModule(path) && existsSync(path));
-  if (!exported.length) throw new Error(`${folder} exports no modules.`);
-  const [first] = exported;
-  const chunk = join(relative(folder, dirname(first)), `bundled-[hash]${extname(first)}`);
-  await write(folder, [...new Set(exported)], { external: isBare, chunk });
+/** Lists of paths by the package that each is of. */
+function byPackage(paths) {
+  const packages = new Map();
+  for (const path of paths) {
+    const [folder] = PACKAGE.exec(path) ?? [];
+    if (folder) packages.set(folder, [...(packages.get(folder) ?? []), path]);
+  }
+  return packages;
 }
 
-/** The files that `exports` of a package.json leads to (Node.js: Packages, “Conditional exports”). */
-function targets(exports) {
-  if (typeof exports === "string") return [exports];
-  const entries = Object.entries(exports ?? {});
-  if (entries.some(([key]) => key.startsWith("."))) return entries.flatMap(([, value]) => targets(value));
-  const chosen = entries.find(([condition]) => CONDITIONS.has(condition));
-  return chosen ? targets(chosen[1]) : [];
-}
+const [program, records] = process.argv.slice(2);
+const threads = recorded(records);
+const ours = (path) => path.startsWith(program + sep);
+const entries = new Set(threads.flatMap((thread) => [thread[0], thread.find(ours)]));
+const loaded = [...new Set(threads.flat())].filter(
+  (path) => !entries.has(path) && !path.endsWith(".worker.js"),
+);
 
-const [program, records, ...packages] = process.argv.slice(2);
-for (const folder of packages) await bundlePackage(folder);
-await bundleProgram(program, records);
+for (const [folder, modules] of byPackage(loaded.filter((path) => !ours(path)))) {
+  if (modules.length > 1) await bundle(folder, modules);
+}
+await bundle(program, loaded.filter(ours));

@@ -1,4 +1,4 @@
-"""Inside the image: bring the OpenClaw gateway up, let it answer once, and take it down again.
+"""Inside the image: bring OpenClaw's gateway up, let it answer once and forget it, and take it down.
 
 Usage, as the desktop's user, in a network with only a loopback::
 
@@ -47,9 +47,14 @@ FIXED = {
     "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
     "OPENCLAW_SERVICE_REPAIR_POLICY": "external",
 }
+SESSION = "agent:main:priming"
 ASK = (
-    *("openclaw", "agent", "--session-key", "agent:main:priming", "--message", "Hello"),
+    *("openclaw", "agent", "--session-key", SESSION, "--message", "Hello"),
     *("--json", "--timeout", str(TURN_TIMEOUT_S)),
+)
+FORGET = (
+    *("openclaw", "gateway", "call", "sessions.delete"),
+    *("--params", json.dumps({"key": SESSION, "deleteTranscript": True})),
 )
 
 
@@ -160,7 +165,7 @@ def record(folder: str) -> None:
 
 
 def run(kind: str, environment: dict[str, str], **of_gateway: str) -> None:
-    """Start the gateway, ask once, stop it, and leave only what every desktop may share.
+    """Start the gateway, ask once, have that forgotten, stop it, and leave only what may be shared.
 
     Args:
         kind: How desktops run it.
@@ -174,7 +179,8 @@ def run(kind: str, environment: dict[str, str], **of_gateway: str) -> None:
     shared = {**os.environ, **FIXED, **environment}
     gateway = subprocess.Popen([GATEWAY, kind], env=shared | of_gateway)
     wait_until_ready(gateway)
-    subprocess.run(ASK, env=shared, timeout=TURN_TIMEOUT_S + 60, check=True)
+    for command in (ASK, FORGET):
+        subprocess.run(command, env=shared, timeout=TURN_TIMEOUT_S + 60, check=True)
     gateway.send_signal(signal.SIGTERM)
     gateway.wait(STOP_TIMEOUT_S)
     model.shutdown()

@@ -30,11 +30,12 @@ MODULES = {
         import { address, beside } from "./infra/where.js";
         import { kinds } from "many";
         import { Shape } from "many/shapes/shape";
+        import { told } from "old";
         order.push("start");
         export const start = () => {
           increase();
           const same = kinds.every((kind) => Object.getPrototypeOf(kind) === Shape);
-          return { count, ten: even(10), address, beside, same, order };
+          return { count, ten: even(10), address, beside, same, corners: Shape.corners, told, order };
         };
     """,
     "dist/order.mjs": "export const order = ['order'];",
@@ -84,7 +85,13 @@ MODULES = {
         import { Shape } from "./shapes/shape.js";
         export class Square extends Shape {}
     """,
-    "node_modules/many/shapes/shape.js": "export class Shape {}",
+    "node_modules/many/shapes/shape.js": """
+        import corners from "../common/corners.cjs";
+        export class Shape { static corners = corners; }
+    """,
+    "node_modules/many/common/corners.cjs": "module.exports = 4;",
+    "node_modules/old/index.js": "exports.told = require('./part.js');",
+    "node_modules/old/part.js": "module.exports = 'an old part';",
     "dist/parts.mjs": "".join(f'import "./part-{number}.mjs";' for number in range(PARTS)),
     **{f"dist/part-{number}.mjs": f"export const part = {number};" for number in range(PARTS)},
 }
@@ -97,6 +104,7 @@ OTHERS = {
             "./shapes/*": "./shapes/*.js",
         },
     },
+    "node_modules/old/package.json": {},
 }
 
 
@@ -116,9 +124,7 @@ class Program:
         self._node("--require", recorder, self.place / "dist/entry.mjs")
 
     def bundle(self, records: Path) -> str:
-        return self._node(
-            self.bundler, self.place / "dist", records, self.place / "node_modules/many"
-        )
+        return self._node(self.bundler, self.place / "dist", records)
 
     def write(self, name: str, text: str) -> None:
         path = self.place / name
@@ -189,8 +195,10 @@ def test_what_cannot_be_kept_is_refused_by_name(program: Program, tmp_path: Path
         program.bundle(tmp_path / "records")
 
 
-def test_a_package_without_modules_is_refused_by_name(program: Program, tmp_path: Path):
+def test_packages_are_bundled_unless_they_are_of_the_older_kind(program: Program, tmp_path: Path):
     program.record(tmp_path / "records")
-    program.write("node_modules/many/package.json", json.dumps({"exports": "./index.cjs"}))
-    with pytest.raises(AssertionError, match="many exports no modules"):
-        program.bundle(tmp_path / "records")
+    told = program.bundle(tmp_path / "records")
+    assert "many: 4 modules, 1 bundles" in told
+    assert "old:" not in told
+    after = program.told()
+    assert (after["same"], after["corners"], after["told"]) == (True, 4, "an old part")

@@ -12,6 +12,7 @@ from image.recipe import FILES
 from tests.support.node import NODE
 
 PATHS = FILES / "usr/local/lib/lebureau/openclaw/paths.cjs"
+SCHEMAS = FILES / "usr/local/lib/lebureau/openclaw/schemas.cjs"
 MIGRATED = FILES / "usr/local/lib/lebureau/openclaw/migrated.cjs"
 COMPARED = """
 const path = require("node:path");
@@ -97,3 +98,37 @@ def test_what_version_a_state_is_of_is_noted_beside_it(tmp_path: Path):
     assert told() == [False, True]
     package.write_text('{"version": "1.2.4"}')
     assert told() == [False, True]
+
+
+def test_a_schema_that_was_right_is_not_examined_again(tmp_path: Path):
+    ask = """
+        const { DatabaseSync } = require("node:sqlite");
+        const { issuesOf } = require(process.argv[1]);
+        const database = new DatabaseSync(":memory:");
+        let issues = ["drift"];
+        let found = 0;
+        const look = (expected, compatibility) =>
+          issuesOf(() => (found += 1, issues), database, expected, compatibility, process.argv[2]);
+        const told = [];
+        const tell = (expected = "A", compatibility = {}) =>
+          told.push([look(expected, compatibility), found]);
+        tell(); tell();
+        issues = [];
+        tell(); tell();
+        tell("B"); tell("A", { optional: true });
+        database.exec("CREATE TABLE a (b)"); tell(); tell();
+        database.exec("CREATE TEMP TABLE a (c)"); tell();
+        console.log(JSON.stringify(told));
+    """
+    command = [NODE, "-e", ask, SCHEMAS, tmp_path / "note"]
+
+    def told() -> list[list[object]]:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    drift = [["drift"], 1], [["drift"], 2]
+    assert told() == [*drift, [[], 3], [[], 3], [[], 4], [[], 5], [[], 6], [[], 6], [[], 7]]
+    assert told() == [[[], 0]] * 9, "another process knows it from the note"
+    (tmp_path / "note").unlink()
+    (tmp_path / "note").mkdir()
+    assert told()[:4] == [*drift, [[], 3], [[], 3]], "without a note it is found out each time"
