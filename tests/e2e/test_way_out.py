@@ -11,23 +11,22 @@ from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(1500)]
 
-BOOTED = 300
+SOON = 60
 
 
 @pytest.fixture(scope="module")
-def server(make_server: Callable[..., Server], golden_images: Path) -> Server:
-    """It boots desktops: there need be no golden machine yet."""
-    return make_server(golden_images, **ACCOUNT, LEBUREAU_RESUME="false")
+def server(make_server: Callable[..., Server], golden_machines: Path) -> Server:
+    return make_server(golden_machines, **ACCOUNT)
 
 
 @pytest.fixture(scope="module")
-def booted(server: Server, model: dict[str, Any]) -> str:
+def reaching(server: Server, model: dict[str, Any]) -> str:
     """A desktop without an agent; a provider key's base URL opens one port of this machine."""
     with Client(server.url) as client:
         client.sign_in(OWNER, PASSWORD)
         client.keep_model_key(model["url"], "sk-way-1")
         desktop_id = client.post("/api/desktops", {"name": "reaching", "agent": "none"})["id"]
-        client.until_status(desktop_id, "running", BOOTED)
+        client.until_status(desktop_id, "running", SOON)
     return desktop_id
 
 
@@ -40,21 +39,21 @@ def booted(server: Server, model: dict[str, Any]) -> str:
     ],
     ids=["apt", "pip", "npm"],
 )
-def test_package_tools_reach_their_registries(client: Client, booted: str, command: str) -> None:
-    done = client.exec(booted, command, timeout=300)
+def test_package_tools_reach_their_registries(client: Client, reaching: str, command: str) -> None:
+    done = client.exec(reaching, command, timeout=300)
     assert done["exitCode"] == 0, done
 
 
 def test_git_reaches_what_a_provider_key_names(
-    client: Client, booted: str, model: dict[str, Any]
+    client: Client, reaching: str, model: dict[str, Any]
 ) -> None:
     url = f"http://host.lebureau.internal:{model['port']}/files/repository.git"
     command = f"git clone -q {url} ~/repo && git -C ~/repo log --oneline | grep First"
-    done = client.exec(booted, command, timeout=300)
+    done = client.exec(reaching, command, timeout=300)
     assert done["exitCode"] == 0, done
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://192.168.0.1/"])
-def test_what_is_not_public_is_refused(client: Client, booted: str, url: str) -> None:
-    refused = client.exec(booted, f"curl -sS -m 20 {url}")
+def test_what_is_not_public_is_refused(client: Client, reaching: str, url: str) -> None:
+    refused = client.exec(reaching, f"curl -sS -m 20 {url}")
     assert "Desktops reach public addresses only" in refused["stdout"] + refused["stderr"]

@@ -1,10 +1,9 @@
 """Clones of one warm Node process share nothing after the identity step.
 
-On real clones of a machine whose kernel, Node.js, addon and guest tools are the image's own. What
-runs there is not OpenClaw but a process that starts as OpenClaw's do and tells what it draws.
+On real copies of a resumed machine whose kernel, Node.js, addon and guest tools are the image's own.
+What draws there is not OpenClaw but a process that starts as OpenClaw's do and tells what it draws.
 """
 
-import asyncio
 import itertools
 import json
 import shutil
@@ -18,11 +17,11 @@ import asyncssh
 import pytest
 
 from image.recipe import PROFILES, image_id
-from lebureau_app.engine.identity import APPLY, HOST_KEY_FILE, host_key
-from lebureau_app.errors import GuestError, NotYet
+from lebureau_app.engine.identity import APPLY, host_key
 from lebureau_app.guest import inject, ssh
 from lebureau_app.providers.base import MachineSpec, Origin, Power
 from lebureau_app.providers.qemu.provider import QemuProvider
+from lebureau_app.services import tiers
 from lebureau_app.settings import Settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(900)]
@@ -30,6 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.vm, pytest.mark.timeout(900)]
 CLONES = 3
 PROGRAM = (Path(__file__).parent / "drawing.cjs").read_bytes()
 PRELOAD = "/usr/local/lib/lebureau/reseed/preload.cjs"
+SNAPSHOT = "snp_warm"
 SOCKET = "/tmp/drawing"
 START = f"""
 cat > /tmp/drawing.cjs
@@ -43,39 +43,40 @@ Draws = dict[str, list[Any]]
 
 
 class Lab:
-    """A provider with a home of its own, and machines of the golden image."""
+    """A provider with a home of its own, and machines that resume."""
 
     def __init__(self, home: Path, images: Path) -> None:
         (home / "images").symlink_to(images)
+        (home / "goldens").symlink_to(images.parent / "goldens")
         self.settings = Settings(home=home)
         self.provider = QemuProvider(self.settings)
         self.refs: dict[str, str] = {}
 
-    async def start(self, name: str, *, golden: bool = False) -> None:
+    async def start(self, name: str, snapshot: str = "") -> Origin:
+        """Make a machine, of the golden one or of another's snapshot, and tell what it came from."""
+        tier = tiers.tiers()[0]
         spec = MachineSpec(
             desktop_id=name,
             name=name,
             image=image_id(PROFILES["standard"]),
-            vcpus=2,
-            memory=2 << 30,
-            disk=20 << 30,
+            vcpus=tier.vcpus,
+            memory=tier.memory,
+            disk=tier.disk,
             authorized_key=ssh.authorized_key(self.settings),
-            golden=golden,
+            snapshot=snapshot,
         )
         self.refs[name] = await self.provider.create(spec)
         await self.provider.start(name, self.refs[name])
+        machine = await self.provider.inspect(name, self.refs[name])
+        assert machine
+        assert machine.power is Power.RUNNING
+        return machine.origin
 
-    async def connect(self, name: str) -> asyncssh.SSHClientConnection:
-        """Sign in as soon as it has booted."""
+    async def connect(self, name: str, applied: inject.Applied) -> asyncssh.SSHClientConnection:
+        """Sign in to a machine that has its identity."""
         endpoint = await self.provider.endpoint(name, self.refs[name], 22)
-        while True:
-            try:
-                line = await self.provider.read_guest_file(name, self.refs[name], HOST_KEY_FILE)
-                pinned = host_key(line.decode())
-                key = ssh.client_key(self.settings)
-                return await ssh.connect(endpoint.host, endpoint.port, pinned, key=key)
-            except (NotYet, GuestError):
-                await asyncio.sleep(0.2)
+        key = ssh.client_key(self.settings)
+        return await ssh.connect(endpoint.host, endpoint.port, host_key(applied.host_key), key=key)
 
     async def draw(self, name: str) -> Draws:
         """What the long-lived process of a machine draws now."""
@@ -94,6 +95,7 @@ class Lab:
         answer = await self.provider.run_in_guest(
             name, self.refs[name], APPLY, stdin=json.dumps(document).encode()
         )
+        await self.provider.settle(name, self.refs[name])
         return inject.understood(answer.stdout, answer.exit_code)
 
     async def close(self) -> None:
@@ -124,20 +126,16 @@ def shared(draws: list[Draws], kind: str) -> set[Any]:
     }
 
 
-async def test_clones_share_nothing_after_the_identity_step(golden_images: Path) -> None:
-    async with lab(golden_images) as here:
-        await here.start("golden", golden=True)
-        async with await here.connect("golden") as connection:
+async def test_clones_share_nothing_after_the_identity_step(golden_machines: Path) -> None:
+    async with lab(golden_machines) as here:
+        assert await here.start("original") is Origin.GOLDEN
+        original = await here.identify("original")
+        async with await here.connect("original", original) as connection:
             await ssh.call(connection, START, stdin=PROGRAM, timeout=120)
-        before = await here.draw("golden")
-        await here.provider.keep_golden("golden", here.refs.pop("golden"))
+        before = await here.draw("original")
+        await here.provider.take_snapshot("original", here.refs["original"], SNAPSHOT)
         names = [f"clone{number}" for number in range(CLONES)]
-        for name in names:
-            await here.start(name)
-        machines = [await here.provider.inspect(name, here.refs[name]) for name in names]
-        assert [(m.power, m.origin) for m in machines if m] == [
-            (Power.RUNNING, Origin.GOLDEN)
-        ] * CLONES
+        assert {await here.start(name, SNAPSHOT) for name in names} == {Origin.FORK}
 
         as_copies = [await here.draw(name) for name in names]
         assert shared(as_copies, "randomBytes"), "without the step, clones draw the same"
@@ -147,5 +145,6 @@ async def test_clones_share_nothing_after_the_identity_step(golden_images: Path)
         for kind in before:
             assert not shared([*as_copies[:1], *drawn], kind), kind
             assert all(len(set(draws[kind])) == len(draws[kind]) for draws in drawn), kind
-        assert len({one.host_key for one in applied}) == CLONES
-        assert len({one.machine_id for one in applied}) == CLONES
+        identities = [original, *applied]
+        assert len({one.host_key for one in identities}) == len(identities)
+        assert len({one.machine_id for one in identities}) == len(identities)
