@@ -8,6 +8,7 @@ secrets and a model of its own, and forgets that it did.
 import asyncio
 import contextlib
 import itertools
+import math
 import secrets
 import shlex
 import time
@@ -43,6 +44,8 @@ _ASK_AGAIN = 2.0
 _LOOK_SECONDS = 5.0
 _IDLE_SHARE = 0.04
 _IDLE_SECONDS = 60
+_LESS = 0.8
+_LOOKS_IN_VAIN = 2
 _UNSEEDED = """
 for exe in /proc/[0-9]*/exe; do
     pid=${exe%/exe}
@@ -245,14 +248,19 @@ async def _until_drawn(door: Door) -> screens.Frame:
 
 
 async def _until_idle(connection: asyncssh.SSHClientConnection) -> None:
-    """Wait until the guest's processors have next to nothing to do, or patience ends."""
+    """Wait until the guest's processors have next to nothing to do, or no less than before: an
+    emulated one is busy with little."""
     deadline = time.monotonic() + _IDLE_SECONDS
+    least, in_vain = math.inf, 0
     busy, total = await _ticks(connection)
-    while time.monotonic() < deadline:
+    while in_vain < _LOOKS_IN_VAIN and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_SECONDS)
         busy_now, total_now = await _ticks(connection)
-        if busy_now - busy < _IDLE_SHARE * (total_now - total):
+        share = (busy_now - busy) / (total_now - total)
+        if share < _IDLE_SHARE:
             return
+        in_vain = 0 if share < _LESS * least else in_vain + 1
+        least = min(least, share)
         busy, total = busy_now, total_now
 
 

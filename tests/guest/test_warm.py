@@ -178,3 +178,10 @@ async def test_one_that_is_never_idle_is_kept_all_the_same(
     monkeypatch.setattr(warming, "_IDLE_SECONDS", 0)
     guest.ticks = [(0, 0)] * 2
     assert await use(guest)
+
+
+async def test_one_that_gets_no_quieter_is_not_waited_for(guest: Guest):
+    busy = [0, 90, 130, 140, 150, 159]
+    guest.ticks = [(ticks, 100 * look) for look, ticks in enumerate(busy)] + [(0, 0), (0, 100)]
+    assert await use(guest)
+    assert guest.ticks == []
