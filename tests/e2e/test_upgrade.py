@@ -24,10 +24,10 @@ OUTSIDE = "ls /opt/outside"
 
 
 @pytest.fixture(scope="module")
-def two_images(golden_machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def two_images(golden_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The golden image in a folder of images, once more under another name."""
-    current = golden_machines / image_id(PROFILES["standard"])
-    other = golden_machines / OTHER
+    current = golden_images / image_id(PROFILES["standard"])
+    other = golden_images / OTHER
     other.mkdir(exist_ok=True)
     for file in current.iterdir():
         if file.name != "manifest.json" and not (other / file.name).exists():
@@ -35,7 +35,7 @@ def two_images(golden_machines: Path, tmp_path_factory: pytest.TempPathFactory) 
     manifest = json.loads((current / "manifest.json").read_text())
     older = manifest | {"id": OTHER, "created": "2020-01-01T00:00:00Z"}
     (other / "manifest.json").write_text(json.dumps(older))
-    yield golden_machines
+    yield golden_images
     for file in other.iterdir():
         file.unlink()
     other.rmdir()
@@ -43,7 +43,8 @@ def two_images(golden_machines: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def server(make_server: Callable[..., Server], two_images: Path) -> Server:
-    return make_server(two_images, **ACCOUNT)
+    """It boots all the more: there need be no golden machine yet, and the tests' own is being made."""
+    return make_server(two_images, **ACCOUNT, LEBUREAU_RESUME="false")
 
 
 def test_what_is_its_own_is_carried_over(

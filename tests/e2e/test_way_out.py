@@ -34,7 +34,7 @@ def reaching(server: Server, model: dict[str, Any]) -> str:
     "command",
     [
         "sudo apt-get update -qq && sudo apt-get install -y -qq hello >/dev/null && hello -t",
-        "python3 -m venv /tmp/v && /tmp/v/bin/pip install -q six && /tmp/v/bin/python -c 'import six'",
+        "pip install -q --target /tmp/v six && PYTHONPATH=/tmp/v python3 -c 'import six'",
         "npm view is-number version",
     ],
     ids=["apt", "pip", "npm"],
