@@ -229,7 +229,7 @@ class OpenClaw:
         """Stop a run; its end comes as an event.
 
         Returns:
-            Whether the run was under way.
+            Whether anything of the run was left to stop; that is so until a moment after its end.
         """
         answer = await self.call("chat.abort", {"sessionKey": session_key, "runId": run_id})
         return bool(answer.get("aborted"))
