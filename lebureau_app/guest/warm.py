@@ -256,6 +256,8 @@ async def _until_idle(connection: asyncssh.SSHClientConnection) -> None:
     while in_vain < _LOOKS_IN_VAIN and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_SECONDS)
         busy_now, total_now = await _ticks(connection)
+        if total_now == total:
+            continue
         share = (busy_now - busy) / (total_now - total)
         if share < _IDLE_SHARE:
             return

@@ -185,3 +185,9 @@ async def test_one_that_gets_no_quieter_is_not_waited_for(guest: Guest):
     guest.ticks = [(ticks, 100 * look) for look, ticks in enumerate(busy)] + [(0, 0), (0, 100)]
     assert await use(guest)
     assert guest.ticks == []
+
+
+async def test_one_whose_clock_stood_still_is_looked_at_again(guest: Guest):
+    guest.ticks = [(5, 10), (5, 10), (5, 110), (0, 0), (0, 100)]
+    assert await use(guest)
+    assert guest.ticks == []
