@@ -1,4 +1,5 @@
 PYTHON := .venv/bin/python
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 LOCK := $(PYTHON) -m uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml
 
 .DEFAULT_GOAL := help
@@ -14,7 +15,7 @@ run: ## set up what is missing and serve (ARGS="--port 9000")
 
 test: ## set up what is missing and run the tests (ARGS="-k chat" chooses)
 	@scripts/bootstrap.sh test
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: ## ruff and pyright
 	@scripts/bootstrap.sh test

@@ -5,10 +5,12 @@ import base64
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -45,9 +47,9 @@ from lebureau_app.services import (
 )
 from lebureau_app.services.access import Caller
 from lebureau_app.settings import Settings, get_settings
-from tests.e2e.support import Client, until
-from tests.support.image_build import CACHE, ImageBuild, building, is_built
-from tests.support.server import ACCOUNT, OWNER, PASSWORD, Server, servers
+from tests.support.building import CACHE, Build, building, is_built
+from tests.support.golden import make_golden
+from tests.support.server import PASSWORD, Server, servers
 
 ORIGIN = "http://bureau.test"
 PNG = base64.b64decode(
@@ -349,20 +351,58 @@ def _newest(pattern: str) -> str | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def image_build(request: pytest.FixtureRequest) -> Iterator[ImageBuild | None]:
-    """The build of the golden image, from the first test on, where one will need it and it lacks."""
-    if is_built(CACHE) or not _wants(request, "golden_images"):
+def front_end_build(request: pytest.FixtureRequest) -> Iterator[Build | None]:
+    """The build of the front end, from the first test on, where one will need it."""
+    if frontend.is_current() or not _wants(request, "front_end"):
         yield None
         return
-    with building(CACHE) as build:
+    with building(sys.executable, "-m", "lebureau_app", "build") as build:
         yield build
 
 
 @pytest.fixture(scope="session")
-def front_end(image_build: ImageBuild | None) -> None:
-    """The front end as its sources are, built beside the image, for which the golden machine and
-    whatever resumes it wait."""
-    frontend.build()
+def front_end(front_end_build: Build | None) -> None:
+    """The front end as its sources are."""
+    if front_end_build:
+        front_end_build.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image_build(request: pytest.FixtureRequest) -> Iterator[Build | None]:
+    """The build of the golden image, from the first test on, where one will need it and it lacks.
+
+    Of several test processes one builds, while the others' builds wait for it and find it done.
+    """
+    if is_built(CACHE) or not _wants(request, "golden_images"):
+        yield None
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    in_turn = ("flock", "--no-fork", CACHE.parent / "tests.lock")
+    with building(*in_turn, sys.executable, "-m", "image.build", "--output", CACHE) as build:
+        yield build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def golden_making(
+    request: pytest.FixtureRequest, front_end_build: Build | None, image_build: Build | None
+) -> Iterator[Future[None] | None]:
+    """The making of the golden machine, as soon as the image is there, where one needs it."""
+    if not _wants(request, "golden_machines"):
+        yield None
+        return
+    unwanted = Event()
+    builds = [build for build in (front_end_build, image_build) if build]
+
+    def make() -> None:
+        for build in builds:
+            build.wait()
+        make_golden(CACHE, unwanted)
+
+    with ThreadPoolExecutor(1) as aside:
+        yield aside.submit(make)
+        unwanted.set()
+        for build in builds:
+            build.end()
 
 
 @pytest.fixture(scope="module")
@@ -372,29 +412,8 @@ def make_server(front_end: None) -> Iterator[Callable[..., Server]]:
         yield make
 
 
-@pytest.fixture(scope="session", autouse=True)
-def golden_making(
-    request: pytest.FixtureRequest, image_build: ImageBuild | None
-) -> Iterator[Future[Server] | None]:
-    """The server that makes the golden machine as soon as the image is there, where one needs it."""
-    if not _wants(request, "golden_machines"):
-        yield None
-        return
-    request.getfixturevalue("front_end")
-    aside = ThreadPoolExecutor(1)
-    with servers() as make:
-
-        def begin() -> Server:
-            if image_build:
-                image_build.wait()
-            return make(CACHE, **ACCOUNT)
-
-        yield aside.submit(begin)
-        aside.shutdown(wait=False, cancel_futures=True)
-
-
 @pytest.fixture(scope="session")
-def golden_images(image_build: ImageBuild | None) -> Path:
+def golden_images(image_build: Build | None) -> Path:
     """A folder with the golden image, built once for as long as its recipe stays the same."""
     if image_build:
         image_build.wait()
@@ -402,25 +421,11 @@ def golden_images(image_build: ImageBuild | None) -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden_machines(golden_images: Path, golden_making: Future[Server] | None) -> Path:
+def golden_machines(golden_images: Path, golden_making: Future[None] | None) -> Path:
     """The same folder of images, once new desktops resume a golden machine."""
     assert golden_making, "it is made for whoever needs it"
-    _wait_for_golden(golden_making.result())
-    assert any((golden_images.parent / "goldens").iterdir()), "a fake one resumes nothing"
+    golden_making.result()
     return golden_images
-
-
-def _wait_for_golden(server: Server) -> None:
-    with Client(server.url) as client:
-        client.sign_in(OWNER, PASSWORD)
-
-        def made() -> bool:
-            images = client.get("/api/images")["items"]
-            goldens = [golden for image in images for golden in image["goldens"]]
-            return any(each["status"] == "ready" for each in goldens)
-
-        until(made, 3600, "the golden machine is made", every=1)
-    server.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.support import Client, until
-from tests.support.image_build import ROOT
+from tests.support.building import ROOT
 from tests.support.server import OWNER, PASSWORD, Server, free_port
 
 CHROMIUM = [

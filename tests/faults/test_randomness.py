@@ -98,9 +98,12 @@ class Lab:
         await self.provider.settle(name, self.refs[name])
         return inject.understood(answer.stdout, answer.exit_code)
 
+    async def end(self, name: str) -> None:
+        await self.provider.destroy(name, self.refs.pop(name))
+
     async def close(self) -> None:
-        for name, ref in self.refs.items():
-            await self.provider.destroy(name, ref)
+        for name in list(self.refs):
+            await self.end(name)
         await self.provider.close()
 
 
@@ -134,6 +137,7 @@ async def test_clones_share_nothing_after_the_identity_step(golden_machines: Pat
             await ssh.call(connection, START, stdin=PROGRAM, timeout=120)
         before = await here.draw("original")
         await here.provider.take_snapshot("original", here.refs["original"], SNAPSHOT)
+        await here.end("original")
         names = [f"clone{number}" for number in range(CLONES)]
         assert {await here.start(name, SNAPSHOT) for name in names} == {Origin.FORK}
 

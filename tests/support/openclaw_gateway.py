@@ -6,6 +6,7 @@ It is configured as a desktop's is: the image's own base configuration and polic
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import shutil
 import socket
@@ -101,12 +102,14 @@ def _installed(version: str) -> Path:
     """OpenClaw's program, installed into a cache folder at the first call (about 25 s)."""
     home = _CACHE / f"openclaw-{version}"
     program = Path("node_modules", "openclaw", "openclaw.mjs")
-    if not (home / program).exists():
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=_CACHE))
-        npm_install(f"openclaw@{version}", draft)
-        shutil.rmtree(home, ignore_errors=True)
-        draft.rename(home)
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / program).exists():
+            draft = Path(tempfile.mkdtemp(dir=_CACHE))
+            npm_install(f"openclaw@{version}", draft)
+            shutil.rmtree(home, ignore_errors=True)
+            draft.rename(home)
     return home / program
 
 

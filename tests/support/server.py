@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.e2e.support import machines, until
-from tests.support.image_build import ROOT
+from tests.support.building import ROOT
 
 OWNER = "owner@example.com"
 PASSWORD = "correct horse battery"

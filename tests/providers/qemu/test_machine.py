@@ -141,7 +141,7 @@ def test_only_folders_that_can_be_desktops_are_machines(folder: MachineFolder, t
     assert [found.desktop_id for found in machine_folders(Settings(home=tmp_path))] == [DESKTOP]
 
 
-def test_nothing_is_left_after_removal(folder: MachineFolder, tmp_path: Path):
+def test_removal_leaves_nothing(folder: MachineFolder, tmp_path: Path):
     folder.make_run_folder()
     folder.write_identity(IDENTITY)
     folder.egress.touch()

@@ -1,4 +1,4 @@
-"""The build of the golden image beside the tests."""
+"""What is built beside the tests."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.e2e.support import until
-from tests.support.image_build import ROOT, building, is_built
+from tests.support.building import ROOT, building
 
 ENDLESS = """
 import pathlib, subprocess, sys
@@ -19,8 +19,8 @@ with subprocess.Popen(["sleep", "600"]) as sleeping:
 KILLED = """
 import os, sys
 from pathlib import Path
-from tests.test_image_build import ENDLESS, building, child_of
-with building(Path(sys.argv[-1]), ("-c", ENDLESS)) as build:
+from tests.test_building import ENDLESS, building, child_of
+with building(sys.executable, "-c", ENDLESS, sys.argv[-1]) as build:
     child_of(Path(sys.argv[-1]))
     Path(sys.argv[-1], "build").write_text(str(build.process.pid))
     os.kill(os.getpid(), 9)
@@ -34,21 +34,20 @@ def child_of(images: Path) -> psutil.Process:
 
 
 def test_a_build_that_failed_is_told_in_its_own_words(tmp_path: Path):
-    with building(tmp_path, ("-c", "raise SystemExit('the mirror is gone')")) as build:
+    with building(sys.executable, "-c", "raise SystemExit('the mirror is gone')") as build:
         with pytest.raises(AssertionError, match="the mirror is gone"):
             build.wait()
 
 
-def test_a_build_that_succeeds_has_its_folder(tmp_path: Path):
-    program = "import os, sys; os.mkdir(os.path.join(sys.argv[-1], 'made'))"
-    with building(tmp_path / "images", ("-c", program)) as build:
+def test_a_build_that_succeeds_can_be_waited_for_again(tmp_path: Path):
+    with building("mkdir", tmp_path / "made") as build:
         build.wait()
-    assert (tmp_path / "images" / "made").is_dir()
-    assert not is_built(tmp_path / "images")
+        build.wait()
+    assert (tmp_path / "made").is_dir()
 
 
 def test_nothing_of_a_build_outlives_the_tests(tmp_path: Path):
-    with building(tmp_path, ("-c", ENDLESS)):
+    with building(sys.executable, "-c", ENDLESS, tmp_path):
         child = child_of(tmp_path)
     child.wait(10)
 

@@ -1,9 +1,8 @@
-"""The golden image, built beside the tests that can do without it."""
+"""What takes minutes to build, built beside the tests that can do without it."""
 
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from image.recipe import PROFILES, image_id
+from tests.support.processes import put_first
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lebureau" / "images"
@@ -22,7 +22,7 @@ _MORTAL = ("setpriv", "--pdeathsig", "KILL")
 
 
 @dataclass(frozen=True)
-class ImageBuild:
+class Build:
     """A build that is under way, or over.
 
     Attributes:
@@ -37,7 +37,13 @@ class ImageBuild:
         """Wait for its end; a build that failed is an assertion with its last words."""
         code = self.process.wait(PATIENCE)
         self.said.seek(0)
-        assert code == 0, f"The golden image was not built:\n{self.said.read()[-6000:]}"
+        assert code == 0, f"The build failed:\n{self.said.read()[-6000:]}"
+
+    def end(self) -> None:
+        """End it, and whatever it has started, if it is still under way."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def is_built(images: Path) -> bool:
@@ -46,19 +52,15 @@ def is_built(images: Path) -> bool:
 
 
 @contextmanager
-def building(
-    images: Path, program: tuple[str, ...] = ("-m", "image.build")
-) -> Iterator[ImageBuild]:
-    """Build the image for the length of the block; the build ends also where its parent is killed.
+def building(*command: str | Path) -> Iterator[Build]:
+    """Build something for the length of the block; the build ends also where its parent is killed.
 
     Args:
-        images: The folder of images that it builds into.
-        program: What Python runs, with `--output` and that folder.
+        command: What builds, run in the project's folder.
     """
-    images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         process = subprocess.Popen(
-            [*_MORTAL, sys.executable, *program, "--output", str(images)],
+            [*_MORTAL, *command],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -66,9 +68,9 @@ def building(
             text=True,
             start_new_session=True,
         )
+        put_first(process.pid)
+        build = Build(process, said)
         try:
-            yield ImageBuild(process, said)
+            yield build
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            build.end()
