@@ -66,6 +66,8 @@ _INTERRUPTED = "The agent was interrupted before it had answered. Send the messa
 _TAKEN_UP = "[System] Your previous turn was interrupted by a gateway restart"
 _LATER = 1_000_000
 _DELETE_SECONDS = 600
+_OUTCOME_SECONDS = 30
+"""How long the outcome of a run may take after its end was told; then the history is asked."""
 
 
 class OpenClawError(GuestError):
@@ -113,6 +115,8 @@ class OpenClaw:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._accepted: dict[str, str] = {}
+        self._outcomes: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._events: asyncio.Queue[Any] = asyncio.Queue()
         self._interrupted: dict[str, str] = {}
         self._same: dict[str, str] = {}
@@ -181,7 +185,8 @@ class OpenClaw:
         """What happens in runs from now on, also in runs that began earlier. One reader only.
 
         Yields:
-            Events in their order. A run's end comes with its usage.
+            Events in their order. A run's end comes with its usage: OpenClaw tells it in its last
+            answer to `agent`, and whoever did not send the run, or sees it fail, asks its history.
 
         Raises:
             GuestError: The connection broke. `recover` tells what became of a run.
@@ -383,9 +388,7 @@ class OpenClaw:
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "res":
-            answer = self._calls.get(message["id"])
-            if answer is not None and not answer.done():
-                answer.set_result(message)
+            self._take_answer(message["id"], message)
             return
         event, payload = message["event"], message.get("payload") or {}
         if event == "connect.challenge" and not self._challenge.done():
@@ -395,16 +398,49 @@ class OpenClaw:
                 raise ValueError("nobody reads the events")
             self._events.put_nowait((event, payload))
 
+    def _take_answer(self, number: str, message: dict[str, Any]) -> None:
+        """What accepts a run is answered once more when the run has ended."""
+        payload = message.get("payload") or {}
+        if number in self._accepted:
+            outcome = self._outcomes.get(self._accepted.pop(number))
+            if outcome is not None and not outcome.done():
+                outcome.set_result(payload)
+            return
+        if payload.get("status") == "accepted":
+            run_id = self._accepted[number] = str(payload.get("runId"))
+            self._outcomes[run_id] = asyncio.get_running_loop().create_future()
+        answer = self._calls.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
     def _end(self) -> None:
         fault = GuestError(self._fault or "The connection to the agent is closed.")
         for waiting in (*self._calls.values(), self._challenge):
             if not waiting.done():
                 waiting.set_exception(fault)
                 waiting.exception()  # Else Python warns where nobody waits any more.
+        for outcome in self._outcomes.values():
+            if not outcome.done():
+                outcome.set_result({})
         self._events.put_nowait(_ENDED)
 
     async def _with_usage(self, end: RunEnd, payload: dict[str, Any]) -> RunEnd:
-        session_key = str(payload.get("sessionKey"))
+        try:
+            if isinstance(end, RunFinished) and end.text:
+                usage = _usage_of_all(await self._outcome(end.run_id))
+                if usage is not None:
+                    return RunFinished(end.run_id, end.text, usage)
+        finally:
+            self._outcomes.pop(end.run_id, None)
+        return await self._with_usage_by_history(end, str(payload.get("sessionKey")))
+
+    async def _outcome(self, run_id: str) -> dict[str, Any]:
+        """The last answer to `agent`; empty where it does not come, or to another connection."""
+        with contextlib.suppress(KeyError, TimeoutError):
+            return await asyncio.wait_for(self._outcomes[run_id], _OUTCOME_SECONDS)
+        return {}
+
+    async def _with_usage_by_history(self, end: RunEnd, session_key: str) -> RunEnd:
         try:
             page = await self._history(session_key, limit=_PAGE)
             rows = await self._rows_of(session_key, end.run_id, page)
@@ -532,6 +568,14 @@ def _has_end(row: HistoryRow) -> bool:
     if row.role == "assistant":
         return row.raw.get("stopReason") != "toolUse"
     return row.role == "custom"
+
+
+def _usage_of_all(outcome: dict[str, Any]) -> Usage | None:
+    """What all the turns of a run took, by the last answer to `agent`; None where it is not told."""
+    told: Any = outcome
+    for name in ("result", "meta", "agentMeta"):
+        told = told.get(name) if isinstance(told, dict) else None
+    return usage_of(told) if isinstance(told, dict) and told.get("usage") else None
 
 
 def _last_answer(rows: list[HistoryRow]) -> str:

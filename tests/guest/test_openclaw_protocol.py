@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lebureau_app.errors import GuestError
+from lebureau_app.guest import openclaw
 from lebureau_app.guest.openclaw import OpenClaw, OpenClawError
 from lebureau_app.guest.runs import RunFailed, RunFinished, RunOngoing, TextDelta
 
@@ -196,3 +197,59 @@ async def test_after_our_own_close_events_end_quietly():
     assert [event async for event in claw.events()] == []
     with pytest.raises(GuestError, match="closed"):
         await claw.ping()
+
+
+def outcome(usage: dict[str, Any] | None) -> dict[str, Any]:
+    return {"runId": "r", "status": "ok", "result": {"meta": {"agentMeta": {"usage": usage}}}}
+
+
+async def ending(claw: OpenClaw, socket: Socket) -> asyncio.Task[Any]:
+    """Send a run, have it end, and wait for what is told of its end."""
+    await claw.send(SESSION, "go", "r")
+    socket.event("chat", runId="r", seq=1, state="final", message=answered("done", "r"))
+
+    async def end() -> Any:
+        async for event in claw.events():
+            if isinstance(event, RunFinished):
+                return event
+
+    return asyncio.create_task(end())
+
+
+ACCEPTED = {"runId": "r", "status": "accepted"}
+
+
+async def test_the_usage_of_a_run_comes_with_the_last_answer():
+    claw, socket = client(agent=lambda _: ACCEPTED)
+    async with claw:
+        ended = await ending(claw, socket)
+        socket.say(type="res", id="1", ok=True, payload=outcome({"input": 2, "cacheRead": 3}))
+        assert (await ended).usage.input_tokens == 5
+    assert [method for method, _ in socket.calls] == ["agent"]
+
+
+async def test_the_history_tells_the_usage_where_the_last_answer_does_not():
+    rows = [said("go", "r"), answered("done", "r", tokens=7)]
+    claw, socket = client(agent=lambda _: ACCEPTED, chat_history=lambda _: {"messages": rows})
+    async with claw:
+        ended = await ending(claw, socket)
+        socket.say(type="res", id="1", ok=True, payload=outcome(None))
+        assert (await ended).usage.input_tokens == 7
+
+
+async def test_a_run_whose_last_answer_never_comes_has_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(openclaw, "_OUTCOME_SECONDS", 0.01)
+    rows = [said("go", "r"), answered("done", "r", tokens=7)]
+    claw, socket = client(agent=lambda _: ACCEPTED, chat_history=lambda _: {"messages": rows})
+    async with claw:
+        assert (await (await ending(claw, socket))).usage.input_tokens == 7
+
+
+async def test_a_connection_that_breaks_before_the_last_answer_loses_no_end():
+    claw, socket = client(agent=lambda _: ACCEPTED)
+    async with claw:
+        ended = await ending(claw, socket)
+        await socket.close()
+        assert (await ended).text == "done"
