@@ -185,6 +185,15 @@ _NO_ARCHIVE = (
     ),
 )
 
+# It enters each run in a list of tasks, seven times in a short one, before it is told that the run has
+# ended. Le Bureau has a journal of its own.
+_NO_TASKS = (
+    (
+        'if (params.confirmedAcpManualSpawn) return "none";\n\treturn "cli";',
+        'return "none";',
+    ),
+)
+
 CHANGES = (
     *_PATIENT,
     *_NEVER_IDLE,
@@ -202,6 +211,7 @@ CHANGES = (
     *_INSTALLED_BY_NPM,
     *_ALWAYS_ANSWERED,
     *_NO_ARCHIVE,
+    *_NO_TASKS,
 )
 """What is in OpenClaw's program, and what is there instead."""
 

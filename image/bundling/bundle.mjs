@@ -163,16 +163,6 @@ function inGroups(modules, importsOf) {
   return grouped;
 }
 
-/** Lists of paths by the package that each is of. */
-function byPackage(paths) {
-  const packages = new Map();
-  for (const path of paths) {
-    const [folder] = PACKAGE.exec(path) ?? [];
-    if (folder) packages.set(folder, [...(packages.get(folder) ?? []), path]);
-  }
-  return packages;
-}
-
 const [program, records] = process.argv.slice(2);
 const threads = recorded(records);
 const ours = (path) => path.startsWith(program + sep);
@@ -181,7 +171,11 @@ const loaded = [...new Set(threads.flat())].filter(
   (path) => !entries.has(path) && !path.endsWith(".worker.js"),
 );
 
-for (const [folder, modules] of byPackage(loaded.filter((path) => !ours(path)))) {
-  if (modules.length > 1) await bundle(folder, modules);
+const byPackage = Map.groupBy(
+  loaded.filter((path) => !ours(path)),
+  (path) => PACKAGE.exec(path)?.[0],
+);
+for (const [folder, modules] of byPackage) {
+  if (folder && modules.length > 1) await bundle(folder, modules);
 }
 await bundle(program, loaded.filter(ours));

@@ -109,6 +109,7 @@ class Machine:
     def _freeze(self, unit: str, state: str) -> None:
         with suppress(FileNotFoundError):
             freezer = self.path(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.freeze")
+            # "w" would make the file where there is no such service, as in tests.
             with open(freezer, "r+", encoding="ascii") as file:
                 file.write(state)
 
