@@ -79,7 +79,7 @@ async def test_time_out_kills_the_whole_process_group(
 ):
     lock = tmp_path / "lock"
     done = await ssh.run(
-        connection, f"echo begun; flock {lock} sleep 300 & flock {lock} sleep 300; wait", timeout=1
+        connection, f"echo begun; flock {lock} sleep 300 & flock {lock} sleep 300; wait", timeout=5
     )
     assert (done.exit_code, done.timed_out, done.stdout) == (None, True, "begun\n")
     # The lock is free only when every child that held it is gone.

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-_FIRST = "-10"
+_FIRST = "-5"
 """How nice the session of a program is that everybody will wait for."""
 
 

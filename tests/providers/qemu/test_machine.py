@@ -1,4 +1,6 @@
 import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,8 +24,15 @@ BOOT = Boot("b1", {22: 40022}, host_boot="h1")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> MachineFolder:
-    made = MachineFolder(Settings(home=tmp_path), DESKTOP)
+def home() -> Iterator[Path]:
+    """Its name is short, since those of Unix sockets are."""
+    with tempfile.TemporaryDirectory(prefix="lb-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def folder(home: Path) -> MachineFolder:
+    made = MachineFolder(Settings(home=home), DESKTOP)
     made.path.mkdir(parents=True)
     return made
 
@@ -43,8 +52,8 @@ def test_a_damaged_identity_proves_nothing(folder: MachineFolder, content: str):
         folder.proved("u-1")
 
 
-def test_the_machine_of_another_desktop_proves_nothing(folder: MachineFolder, tmp_path: Path):
-    other = MachineFolder(Settings(home=tmp_path), "dsk_other")
+def test_the_machine_of_another_desktop_proves_nothing(folder: MachineFolder, home: Path):
+    other = MachineFolder(Settings(home=home), "dsk_other")
     other.path.mkdir()
     other.write_identity(IDENTITY)
     with pytest.raises(UnknownMachine, match="another desktop"):
@@ -134,17 +143,17 @@ def test_a_log_is_readable_for_people(tmp_path: Path):
     assert tail(tmp_path / "none", 1) == ""
 
 
-def test_only_folders_that_can_be_desktops_are_machines(folder: MachineFolder, tmp_path: Path):
+def test_only_folders_that_can_be_desktops_are_machines(folder: MachineFolder, home: Path):
     for name in (".dsk_1.new", "a b", "ü"):
         (folder.path.parent / name).mkdir()
     (folder.path.parent / "file").touch()
-    assert [found.desktop_id for found in machine_folders(Settings(home=tmp_path))] == [DESKTOP]
+    assert [found.desktop_id for found in machine_folders(Settings(home=home))] == [DESKTOP]
 
 
-def test_removal_leaves_nothing(folder: MachineFolder, tmp_path: Path):
+def test_nothing_is_left_after_removal(folder: MachineFolder, home: Path):
     folder.make_run_folder()
     folder.write_identity(IDENTITY)
     folder.egress.touch()
     folder.remove()
     folder.remove()
-    assert list((tmp_path / "desktops").iterdir()) == list((tmp_path / "run").iterdir()) == []
+    assert list((home / "desktops").iterdir()) == list((home / "run").iterdir()) == []
