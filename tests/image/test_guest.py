@@ -1,4 +1,5 @@
 import base64
+import errno
 import io
 import json
 import signal
@@ -370,3 +371,15 @@ def test_the_command_knows_its_words(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     assert main() == 2
     assert "apply" in capsys.readouterr().err
+
+
+def test_a_service_that_ends_while_it_is_released_is_let_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def gone(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("builtins.open", gone)
+    monkeypatch.setattr(Path, "read_text", gone)
+    Machine(tmp_path).release("lebureau-openclaw.service")
+    assert not Machine(tmp_path).is_active("lebureau-openclaw.service")

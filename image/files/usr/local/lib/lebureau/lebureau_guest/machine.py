@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 USER = "agent"
@@ -33,6 +34,16 @@ def run_command(command: Sequence[str]) -> str:
     return done.stdout
 
 
+@contextmanager
+def _suppress_gone() -> Iterator[None]:
+    """A control group whose last process ends while its file is open is no device."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
 class Machine:
     """Files and commands below one root.
 
@@ -55,10 +66,9 @@ class Machine:
 
     def read(self, name: str) -> str:
         """Return a file's text, or nothing when there is no such file, or process any more."""
-        try:
+        with suppress(FileNotFoundError, ProcessLookupError), _suppress_gone():
             return self.path(name).read_text(encoding="utf-8")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
+        return ""
 
     def write(self, name: str, content: str, *, mode: int = 0o644, private: bool = False) -> bool:
         """Replace a file in one step.
@@ -107,7 +117,7 @@ class Machine:
         self._freeze(unit, "0")
 
     def _freeze(self, unit: str, state: str) -> None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _suppress_gone():
             freezer = self.path(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.freeze")
             # "w" would make the file where there is no such service, as in tests.
             with open(freezer, "r+", encoding="ascii") as file:
