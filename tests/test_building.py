@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.e2e.support import until
-from tests.support.building import ROOT, building
+from tests.support.building import ROOT, building, is_built
 
 ENDLESS = """
 import pathlib, subprocess, sys
@@ -44,6 +44,7 @@ def test_a_build_that_succeeds_can_be_waited_for_again(tmp_path: Path):
         build.wait()
         build.wait()
     assert (tmp_path / "made").is_dir()
+    assert not is_built(tmp_path)
 
 
 def test_nothing_of_a_build_outlives_the_tests(tmp_path: Path):
