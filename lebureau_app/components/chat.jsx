@@ -221,7 +221,7 @@ export function Chat({ desktopId, note, disabled, ...rest }) {
       {problem && <Problem error={problem.error} onRetry={problem.retry} />}
       {note && <p className="lb-note">{note}</p>}
       <form className="lb-composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
-        <textarea id="chat-input" rows={2} maxLength={100000} value={draft} disabled={disabled} aria-label="Message the agent" placeholder={disabled ? "This desktop takes no messages." : "Message the agent …"} onChange={(event) => write(event.target.value)} onKeyDown={onKeyDown} />
+        <textarea id="chat-input" rows={2} maxLength={100000} value={draft} disabled={disabled} aria-label="Message the agent" placeholder="Message the agent …" onChange={(event) => write(event.target.value)} onKeyDown={onKeyDown} />
         {busy && !draft.trim()
           ? <button type="button" id="chat-stop" className="lb-send" data-stop="true" onClick={stop} title="Stop the agent"><span aria-hidden="true">■</span> Stop</button>
           : <button type="submit" id="chat-send" className="lb-send" disabled={disabled || sending || !draft.trim()} title="Enter sends, Shift+Enter makes a new line">{busy ? "Queue" : "Send"}</button>}
