@@ -34,10 +34,12 @@ class Bench:
 
     Attributes:
         figures: Name of a figure to its values, in the order of their first measurement.
+        log: What the server says.
     """
 
-    def __init__(self, url: str, figures: dict[str, list[float]] | None = None) -> None:
+    def __init__(self, url: str, log: Path, figures: dict[str, list[float]] | None = None) -> None:
         self.url = url
+        self.log = log
         self.http = httpx.Client(base_url=url, headers={"Origin": url}, timeout=330)
         self.figures = {} if figures is None else figures
 
@@ -153,21 +155,22 @@ def serving(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    bench = Bench(f"http://127.0.0.1:{port}", figures)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lebureau_app", "serve"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "LEBUREAU_HOME": str(home),
-            "LEBUREAU_PORT": str(port),
-            "LEBUREAU_ADMIN_EMAIL": EMAIL,
-            "LEBUREAU_ADMIN_PASSWORD": PASSWORD,
-            "LEBUREAU_LOG_LEVEL": "error",
-            **environment,
-        },
-        stdin=subprocess.DEVNULL,
-    )
+    bench = Bench(f"http://127.0.0.1:{port}", home / "server.log", figures)
+    with bench.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lebureau_app", "serve"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "LEBUREAU_HOME": str(home),
+                "LEBUREAU_PORT": str(port),
+                "LEBUREAU_ADMIN_EMAIL": EMAIL,
+                "LEBUREAU_ADMIN_PASSWORD": PASSWORD,
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
     try:
         bench.note("server start", bench.until(lambda: _answers(bench, process)))
         bench.sign_in()
@@ -199,7 +202,7 @@ def _updates(stream: httpx.Response) -> Iterator[dict[str, Any]]:
 
 def _answers(bench: Bench, process: subprocess.Popen[bytes]) -> bool:
     if process.poll() is not None:
-        raise RuntimeError("the server ended before it answered")
+        raise RuntimeError(f"the server ended before it answered: {bench.log.read_text()[-2000:]}")
     try:
         return bench.http.get("/healthz").status_code == 200
     except httpx.TransportError:

@@ -3,13 +3,14 @@
     python -m benchmarks.start [--rounds 10] [--cold-turns 10] [--together 5] [--cache DIR]
 
 Two servers of its own take turns on this machine, one that resumes and one that boots. In every
-round there is one desktop at a time, cold boot, resume, hibernation and wake, and then as many as
-asked for are created at once. Medians and their ratios to the cold boot are printed at
-the end, with what a desktop costs in memory and disk. Run it on an otherwise idle machine; the
-golden machine is made first where there is none.
+round there is one desktop at a time, cold boot, resume, hibernation and wake, then a fork of that,
+and then as many as asked for are created at once. Medians and their ratios to the cold boot are
+printed at the end, with what a desktop costs in memory and disk. Run it on an otherwise idle
+machine; the golden machine is made first where there is none.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -76,7 +77,7 @@ def talk(bench: Bench, kind: str, desktop_id: str, began: float) -> None:
 
 
 def round_of(booting: Bench, resuming: Bench, number: int, *, cold_turns: bool, many: int) -> None:
-    """One cold boot, one resume, one hibernation and wake, and many resumes at once."""
+    """One cold boot, one resume, one hibernation and wake, one fork, and many resumes at once."""
     began = time.perf_counter()
     desktop_id = create(booting, "cold", number)
     if cold_turns:
@@ -94,8 +95,21 @@ def round_of(booting: Bench, resuming: Bench, number: int, *, cold_turns: bool, 
     resuming.watch_lights(desktop_id, "wake", began, (*FAST, PICTURE))
     resuming.until(lambda: resuming.is_at_rest(desktop_id, "running"))
     talk(resuming, "wake", desktop_id, began)
+    fork(resuming, desktop_id)
     resuming.destroy(desktop_id)
     together(resuming, many)
+
+
+def fork(bench: Bench, desktop_id: str) -> None:
+    """Fork a desktop; note when the fork can be used, and for how long the original halted."""
+    began = time.perf_counter()
+    forked = bench.call("POST", f"/api/desktops/{desktop_id}/fork", json={"count": 1})
+    (fork_id,) = (each["id"] for each in forked["items"])
+    bench.watch_lights(fork_id, "fork", began, (*FAST, PICTURE))
+    bench.until(lambda: bench.is_at_rest(fork_id, "running"))
+    *_, paused = re.findall(rf"{desktop_id} was paused for ([\d.]+) s", bench.log.read_text())
+    bench.note("fork: pause of the original", float(paused))
+    bench.destroy(fork_id)
 
 
 def weigh(bench: Bench, desktop_id: str, when: str) -> None:

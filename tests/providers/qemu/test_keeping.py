@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -55,6 +56,17 @@ async def test_a_snapshot_pauses_its_machine_for_less_than_a_second(
     paused = re.search(r"paused for ([\d.]+) s", caplog.text)
     assert paused
     assert 0 < float(paused[1]) < 1
+
+
+async def test_a_guest_does_not_wait_until_its_memory_is_on_the_disk(
+    provider: QemuProvider, home: Path, guest: Notebook
+):
+    """As it would on ext4, were the file cut to nothing before it is written."""
+    ref = await born(provider, DESKTOP)
+    await guest.note("m", "d")
+    await provider.take_snapshot(DESKTOP, ref, SNAPSHOT)
+    with (home / "snapshots" / SNAPSHOT / "memory").open("rb") as file:
+        assert os.lseek(file.fileno(), 0, os.SEEK_DATA) >= memory.HEAD
 
 
 async def test_a_guest_that_writes_faster_than_it_is_saved_is_halted_for_the_rest(

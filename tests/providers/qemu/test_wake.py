@@ -13,7 +13,7 @@ import pytest
 
 from lebureau_app.errors import MemoryRefused, NotYet
 from lebureau_app.providers.base import Machine, MachineSpec, Origin, Power
-from lebureau_app.providers.qemu import hypervisor, processes
+from lebureau_app.providers.qemu import hypervisor, memory, processes
 from lebureau_app.providers.qemu.files import occupied
 from lebureau_app.providers.qemu.machine import MachineFolder
 from lebureau_app.providers.qemu.provider import QemuProvider
@@ -198,13 +198,16 @@ async def test_the_memory_of_a_machine_that_runs_on_it_outlives_a_new_server(
 
 
 async def test_a_memory_that_an_earlier_le_bureau_kept_is_resumed(
-    asleep: str, provider: QemuProvider, folder: MachineFolder
+    provider: QemuProvider, folder: MachineFolder, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(memory, "HEAD", 0)
+    ref = await noted(provider, folder)
+    await provider.hibernate(DESKTOP, ref)
     record = folder.hibernation / "memory.json"
     earlier = json.loads(record.read_text())
     del earlier["pages"], earlier["devices"]
     record.write_text(json.dumps(earlier))
-    await provider.start(DESKTOP, asleep)
+    await provider.start(DESKTOP, ref)
     assert await Notebook(folder).read() == Letters("m", "d")
 
 
