@@ -140,22 +140,30 @@ def _memory_of(desktop_id: str) -> dict[str, int]:
 
 def density(bench: Bench) -> None:
     """Weigh an idle desktop before its agent has worked, and count how many this machine holds."""
-    (host,) = bench.call("GET", "/api/hosts")["items"]
+    free = memory_free(bench)
     desktop_id = create(bench, "resume", 0)
     weigh(bench, desktop_id, "before a turn")
-    (after,) = bench.call("GET", "/api/hosts")["items"]
-    promised = host["memoryFree"] - after["memoryFree"]
+    promised = free - memory_free(bench)
     bench.note(PROMISED, promised / 1e6)
-    bench.note(HELD, host["memoryFree"] // promised)
+    bench.note(HELD, free // promised)
     bench.destroy(desktop_id)
 
 
-def together(bench: Bench, count: int) -> None:
-    """Create several at once, as many as fit now, and note when the last can be used: also as a
-    multiple of the one that was created alone before.
-    """
+def memory_free(bench: Bench) -> int:
+    """Bytes of memory that the host has left for desktops."""
     (host,) = bench.call("GET", "/api/hosts")["items"]
-    count = min(count, int(host["memoryFree"] / 1e6 / bench.figures[PROMISED][-1]))
+    return host["memoryFree"]
+
+
+def together(bench: Bench, count: int) -> None:
+    """Create several at once, as many as this machine holds, and note when the last can be used:
+    also as a multiple of the one that was created alone before.
+
+    They begin when the host has got back what those before them had.
+    """
+    count = min(count, int(bench.figures[HELD][-1]))
+    needed = count * bench.figures[PROMISED][-1] * 1e6
+    bench.until(lambda: memory_free(bench) >= needed)
     print(f"{count} at once", flush=True)
     began = time.perf_counter()
     created = {
